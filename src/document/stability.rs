@@ -1,4 +1,4 @@
-//! What changes while the load does not: memory and latency over time.
+//! Stability under level load: memory and latency over time.
 
 use super::{Document, Second, ServerMetrics};
 use crate::metrics::growth::{Drift, Growth, Trending};
@@ -7,14 +7,14 @@ use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What the server used.
+/// The server's use of resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServerUse {
     /// CPU time during the run.
     pub cpu: Nanos,
     /// Resident memory before the run.
     pub rss_start_bytes: u64,
-    /// Resident memory after it.
+    /// Resident memory after the run.
     pub rss_end_bytes: u64,
     /// Highest resident memory seen.
     pub rss_max_bytes: u64,
@@ -26,14 +26,13 @@ pub struct Memory {
     pub rss_start_bytes: u64,
     pub rss_end_bytes: u64,
     pub rss_max_bytes: u64,
-    /// Whether it grows; none when there was nothing to judge.
+    /// The growth and its verdict. `None` if there was nothing to judge.
     #[serde(default)]
     pub growth: Option<Growth>,
 }
 
-/// What is left of the stretches in which the load was level: the part that they have in common. A
-/// shard that has none, because too little was answered in it or because it was stopped, changes
-/// nothing.
+/// Reduces each stretch of level load to the part that all shards have in common. A shard without a
+/// stretch changes nothing: it was stopped, or too few responses came in that time.
 pub(crate) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<String, Drift>) {
     for (name, more) in more {
         let Some(sum) = sum.get_mut(name) else {
@@ -44,14 +43,14 @@ pub(crate) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<Strin
     }
 }
 
-/// The seconds that lie in the measurement window as a whole; they are counted from the start of
-/// the test.
+/// Returns the seconds that lie entirely in the measurement window. Seconds are counted from the
+/// start of the test.
 pub(crate) fn in_window(document: &Document) -> impl Iterator<Item = &Second> {
     let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
     document.series.iter().filter(move |s| from <= f64::from(s.t_s) && f64::from(s.t_s) + 1.0 <= until)
 }
 
-/// The numbers of the server's process, as thresholds know them, out of a document.
+/// Returns a document's numbers of the server, as thresholds know them.
 pub(crate) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)> {
     let cpu: Vec<f64> = in_window(document).filter_map(|second| second.server_cpu).collect();
     let rss: Vec<u64> = in_window(document).filter_map(|second| second.server_rss_bytes).collect();
@@ -64,7 +63,7 @@ pub(crate) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)>
     let cpu = mean.map(|mean| (ServerLevel::Cpu, mean, cpu.len() as u64));
     let said = document.server_metrics.iter().flat_map(ServerMetrics::levels);
     let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
-    // A short window is in no second as a whole.
+    // A short window may not contain a whole second.
     let touched = document.series.iter().filter(|s| f64::from(s.t_s) + 1.0 > from && f64::from(s.t_s) < until);
     let lowest = touched.fold(Remaining::default(), |lowest, second| lowest.lowest(second.remaining()));
     let limits = lowest.levels().into_iter().filter_map(|(level, n)| Some((level, f64::from(n?), 1)));

@@ -1,4 +1,4 @@
-//! Stage by stage, and what was sent outside the measurement window.
+//! The load stage by stage, and the requests outside the measurement window.
 
 use super::{Histograms, Quantiles};
 use crate::metrics::{Counter, Distribution, Rate, StageTally, Summary};
@@ -10,44 +10,45 @@ use std::collections::BTreeMap;
 /// Requests that were sent in one stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// When it began, from the start of the test.
+    /// Start of the stage, from the start of the test.
     pub begin_s: f64,
-    /// When it was over, or the test was.
+    /// End of the stage, or of the test if that was earlier.
     pub end_s: f64,
-    /// Requests sent in it that finished, with any outcome.
+    /// Requests sent in the stage that finished, with any outcome.
     pub http_reqs: u64,
     pub failed: u64,
-    /// Those that the end of the test cut off.
+    /// Requests that the end of the test cut off.
     pub interrupted: u64,
-    /// Their generated tokens; earlier builds kept the rate only.
+    /// Generated tokens of these requests. Earlier builds kept only the rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_output: Option<u64>,
     /// Requests per second of the stage.
     pub http_reqs_rate: f64,
     /// Generated tokens per second of the stage.
     pub tokens_output_rate: f64,
-    /// Durations of those that succeeded.
+    /// Durations of the successful requests.
     pub http_req_duration: Option<Quantiles>,
-    /// Their times to first token.
+    /// Times to first token of the successful requests.
     pub ttft: Option<Quantiles>,
     /// The histograms of both.
     #[serde(default)]
     pub histograms: Histograms,
 }
 
-/// Requests that were sent outside the measurement window: in no metric, and never hidden.
+/// Requests that were sent outside the measurement window. They are in no metric, but they are
+/// never hidden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outside {
     pub http_reqs: u64,
     pub failed: u64,
-    /// Those that the end of the test cut off.
+    /// Requests that the end of the test cut off.
     pub interrupted: u64,
     pub failures: BTreeMap<String, u64>,
 }
 
 pub(crate) fn stages(plan: &Plan, stages: &[(StageTally, Nanos)]) -> Vec<Stage> {
     let spans = plan.shape.spans();
-    // One stage is the whole.
+    // A single stage is the whole test.
     if spans.len() < 2 {
         return Vec::new();
     }
@@ -74,7 +75,7 @@ pub(crate) fn stages(plan: &Plan, stages: &[(StageTally, Nanos)]) -> Vec<Stage> 
     rows.collect()
 }
 
-/// Per second of a stage; nothing of one that never was.
+/// Returns the rate over a stage. It is 0 for a stage that never began.
 pub(crate) fn rate(n: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { rounded(n as f64 / seconds) } else { 0.0 }
 }
@@ -89,7 +90,7 @@ pub(crate) fn outside(summary: &Summary) -> Outside {
     }
 }
 
-/// Adds what another shard sent outside the window.
+/// Adds the requests of another shard outside the window.
 pub(crate) fn add_outside(sum: &mut Option<Outside>, more: Option<&Outside>) {
     let Some(more) = more else { return };
     let Some(sum) = sum else { return *sum = Some(more.clone()) };

@@ -1,4 +1,4 @@
-//! Sweeps → the results that are compared.
+//! Conversion of sweeps into the results that are compared.
 
 use super::capacity::{By, CAPACITY_SCHEMA, Capacity};
 use super::comparison::{build, server_name};
@@ -12,29 +12,30 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Why a text is no sweep that could be compared.
+/// The reason why a text is not a sweep that can be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// Not JSON, or edited since it was written.
+    /// The text is not JSON, or it was edited since it was written.
     #[error(transparent)]
     Document(#[from] DocumentError),
     #[error("it was written by a newer version of this tool ({found}; this one reads {known}): update it")]
     Newer { found: String, known: &'static str },
-    /// The right schema with wrong fields.
+    /// The schema is right, but a field is wrong.
     #[error("{field}: it is not a valid {schema}: {problem}")]
     Invalid { field: String, schema: &'static str, problem: serde_json::Error },
-    /// A value that nobody can have measured.
+    /// A value cannot have been measured.
     #[error(transparent)]
     Field(#[from] FieldError),
 }
 
-/// The one field that says what a text is.
+/// The one field that tells what a text is.
 #[derive(Deserialize)]
 struct Named {
     schema: Option<String>,
 }
 
-/// Reads what `throughput` or `capacity` wrote. None if the text is something else, such as a run.
+/// Reads the output of `throughput` or `capacity`. `None` if the text is something else, such as a
+/// run.
 pub fn sweep(file: &str, text: &str) -> Option<Result<Run, SweepError>> {
     let found = serde_json::from_str::<Named>(text).ok()?.schema?;
     let is_of = |schema: &str| found.split('/').next() == schema.split('/').next();
@@ -46,7 +47,7 @@ pub fn sweep(file: &str, text: &str) -> Option<Result<Run, SweepError>> {
     })
 }
 
-/// The result, and its digest: what tells it from another.
+/// Returns the result and its digest, which identifies it.
 fn read<T: DeserializeOwned>(text: &str, schema: &'static str) -> Result<(T, String), SweepError> {
     let value: Value = serde_json::from_str(text).map_err(DocumentError::NotJson)?;
     unchanged(&value)?;
@@ -59,7 +60,7 @@ fn read<T: DeserializeOwned>(text: &str, schema: &'static str) -> Result<(T, Str
     Ok((found, id))
 }
 
-/// What both sorts say of themselves.
+/// The facts that both sorts have.
 struct Facts<'a> {
     environment: &'a Environment,
     server: &'a TargetServer,
@@ -92,7 +93,7 @@ fn result(file: &str, id: String, sort: Sort, facts: &Facts<'_>) -> Run {
     }
 }
 
-/// Why a sweep is no whole one.
+/// Returns the reason why a sweep is incomplete.
 fn incomplete(verdict: &Verdict) -> Option<String> {
     let why = verdict.reasons.first().map_or("it says no more", |reason| reason.text.as_str());
     match verdict.conclusion {
@@ -151,7 +152,7 @@ fn of_throughput(file: &str, id: String, found: &Throughput) -> Result<Run, Swee
     Ok(run)
 }
 
-/// What a server that was not started here has in place of a number of worker threads.
+/// The word in place of the number of worker threads, for a server that was not started here.
 fn running() -> String {
     "running".to_owned()
 }
@@ -172,7 +173,7 @@ fn of_capacity(file: &str, id: String, found: &Capacity) -> Result<Run, SweepErr
     }
     if run.incomplete.is_none() {
         run.incomplete = match (found.fails, found.settled) {
-            // Two servers that both carry it may differ by any factor.
+            // Two servers that both carry every load may differ by any factor.
             (None, _) => Some("fails: the goals held at every load, so the limit is unknown (raise --max)".to_owned()),
             (Some(_), false) => Some("settled: the search is incomplete".to_owned()),
             (Some(_), true) => None,

@@ -1,28 +1,28 @@
-//! What a server's chat template adds to a prompt, as the endpoint check learned it.
+//! The tokens that a server's chat template adds to a prompt, as learned by the endpoint check.
 
 use serde::{Deserialize, Serialize};
 
-/// What was billed for prompts of 1 and of 11 words, before the load.
+/// Facts learned from the billed tokens of prompts of 1 and of 11 words, before the load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Template {
     /// The kind of request.
     pub request: String,
-    /// The model; none if the API was asked without one.
+    /// The model. `None` if the API was called without one.
     #[serde(default)]
     pub model: Option<String>,
-    /// Tokens billed beyond the words; none if a word is not one token, or nothing was billed.
+    /// Tokens billed beyond the words. `None` if a word is not one token, or nothing was billed.
     #[serde(default)]
     pub tokens: Option<u32>,
-    /// Tokens of one word: 1 where the server's vocabulary knows our words.
+    /// Tokens of one word. It is 1 if the server's vocabulary contains our words.
     #[serde(default)]
     pub tokens_per_word: Option<f64>,
-    /// Why nothing was learned.
+    /// The reason why nothing was learned.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// Adds what another shard of the same test has learned. Numbers on which shards differ are taken
-/// as unknown.
+/// Adds the facts that another shard of the same test has learned. Numbers on which shards differ
+/// become unknown.
 pub(super) fn add(ours: &mut Vec<Template>, theirs: Vec<Template>) {
     for template in theirs {
         let same = |known: &&mut Template| (&known.request, &known.model) == (&template.request, &template.model);

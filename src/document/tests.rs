@@ -50,7 +50,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
     }
 }
 
-/// A plan with every part in use, and secrets in every place where one may be.
+/// Returns a plan that uses every part, with secrets in every place where one may be.
 pub(crate) fn plan() -> Plan {
     Plan {
         name: "load".to_owned(),
@@ -129,7 +129,7 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
     }
 }
 
-/// A second with a bit of everything.
+/// Returns a second with a bit of everything.
 pub(crate) fn busy_tally() -> Tally {
     let mut tally = Tally::new(2);
     for n in 0..100 {
@@ -174,7 +174,7 @@ fn templates() -> [Template; 2] {
     [of("chat-stream", Some(1), Some(1.0), None), of("chat", None, None, Some(refused))]
 }
 
-/// What was seen over time, with every verdict.
+/// Returns results over time, with every verdict.
 fn soak() -> Soak {
     let server = |verdict| Growth {
         from_s: 61.0,
@@ -222,7 +222,7 @@ pub(crate) fn document(tally: &Tally, verdicts: &[Judged], interrupted: bool) ->
     documented(std::slice::from_ref(tally), verdicts, interrupted)
 }
 
-/// The document of a run of these seconds, without thresholds.
+/// Returns the document of a run of these seconds, without thresholds.
 pub(crate) fn document_of(seconds: &[Tally]) -> Document {
     documented(seconds, &[], false)
 }
@@ -231,7 +231,7 @@ fn used(rss_start_bytes: u64) -> ServerUse {
     ServerUse { cpu: Nanos::from_millis(12_300), rss_start_bytes, rss_end_bytes: 30_000_000, rss_max_bytes: 33_400_000 }
 }
 
-/// The plan that has been judged so.
+/// Returns the plan that leads to these judgements.
 fn judged_by(verdicts: &[Judged]) -> Plan {
     let mut plan = plan();
     let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
@@ -268,7 +268,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
         second.busiest_worker_cpu = 0.1;
         second
     };
-    // What was sent outside the window is as much again, all in a second of its own.
+    // The requests outside the window are as many again, all in a second of their own.
     let series: Vec<_> = (0..).zip(seconds.iter().chain([tally])).map(second).collect();
     let signals = client_signals(&summary, &series);
     let mut stage = metrics::StageTally::default();
@@ -329,7 +329,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
     })
 }
 
-/// One of each verdict.
+/// Returns one endpoint for each verdict.
 fn endpoints() -> Vec<Endpoint> {
     let endpoint = |name: &str, path: &str, verdict, reason: Option<&str>, status| Endpoint {
         name: name.to_owned(),
@@ -350,7 +350,7 @@ fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Documents of every sort that a run can end with.
+/// Returns documents of every way in which a run can end.
 pub(crate) fn all_sorts() -> Vec<(&'static str, Document)> {
     let pass = [
         verdict("http_req_failed", "rate<0.05", Some(3.0 / 103.0), Judgement::Pass),
@@ -396,7 +396,7 @@ fn every_document_is_valid_by_the_schema() {
     for (sort, doc) in all_sorts() {
         let value: Value = serde_json::from_str(&doc.to_json()).expect("JSON");
         assert_eq!(errors(&value), Vec::<String>::new(), "{sort}");
-        // It is strict about what stands in a document, and lets through what a later build may
+        // The schema is strict about known fields, and lets through fields that a later build may
         // add.
         let mut grown = value.clone();
         grown["run"]["weather"] = json!("rain");
@@ -449,8 +449,8 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
 fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
-        // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker, an open load
-        // or a conversation, or was retried, and it holds no level of requests in flight.
+        // This tally has no TLS, WebSocket, worker, open loop, conversation or retry, and no level
+        // of requests in flight.
         let absent = [
             "http_req_tls_handshaking",
             "ws_connecting",
@@ -469,7 +469,7 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
         assert_eq!(doc.metrics.contains_key(metric.name()), !absent, "{}", metric.name());
     }
     let Some(Measured::Counter(tokens)) = doc.metrics.get("tokens_output") else { panic!("no tokens") };
-    // 102 answers with usage, and 3 streams without: 20 events each.
+    // 102 responses with usage, and 3 streams without it: 20 events each.
     assert_eq!((tokens.count, tokens.token_source.as_deref()), (102 * 21 + 60, Some("usage")));
     assert!(!doc.requests["chat"].contains_key("connections_opened") && !doc.requests["chat"].contains_key("vus"));
     assert_eq!(doc.series[0].requests["chat-stream"].http_reqs, 52);
@@ -515,7 +515,7 @@ fn the_conclusion_is_the_first_that_applies() {
     use Conclusion::{Fail, Interrupted, NoData, Pass};
     let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.verdict.conclusion).collect();
     assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass, Fail]);
-    // A server that died spoils what passed until then.
+    // A server that died fails a run that passed until then.
     let mut died = all_sorts().remove(0).1;
     died.target.server.died = Some("killed by SIGKILL".to_owned());
     died.target.server.last_lines = vec!["out of memory".to_owned()];

@@ -1,4 +1,4 @@
-//! Tokens that nobody billed, as a tokenizer counts them: an estimate, and what it rests on.
+//! Unbilled tokens as counted by a tokenizer: an estimate, and the sample behind it.
 
 use super::Document;
 use super::measured::counter;
@@ -6,32 +6,32 @@ use crate::metrics;
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 
-/// Generated tokens of the whole run. Streams whose server says no `usage` are known by their events
-/// only; a sample of the answers says how many tokens per event has.
+/// Generated tokens of the whole run. Streams without `usage` are known by their events only. A
+/// sample of the responses gives the number of tokens per event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenEstimate {
     /// The vocabulary's name, or the path of its file.
     pub tokenizer: String,
-    /// What the ratio rests on.
+    /// The sample behind the ratio.
     #[serde(flatten)]
     pub sample: TokenSample,
-    /// Tokens of the sample, relative to its events; none if nothing could be sampled.
+    /// Tokens of the sample, relative to its events. `None` if nothing could be sampled.
     pub tokens_per_event: Option<f64>,
-    /// Generated tokens: what was billed, and what was not by its events times that ratio.
+    /// Generated tokens: the billed ones, and the events of unbilled streams times that ratio.
     pub tokens_output: Option<EstimatedTokens>,
 }
 
-/// Answers whose tokens were counted.
+/// Responses whose tokens were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TokenSample {
     pub answers: u64,
-    /// Events of them with generated content.
+    /// Their events with generated content.
     pub events: u64,
-    /// Tokens that the tokenizer counts in them.
+    /// Their tokens as counted by the tokenizer.
     pub tokens: u64,
-    /// Answers among them that the server has billed.
+    /// Those among them that the server has billed.
     pub billed_answers: u64,
-    /// Tokens that it has billed for those.
+    /// Tokens that the server has billed for those.
     pub billed_tokens: u64,
     /// Tokens that the tokenizer counts in those.
     pub tokens_of_billed: u64,
@@ -41,7 +41,7 @@ pub struct TokenSample {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EstimatedTokens {
     pub count: u64,
-    /// A second, of what arrived in the measurement window.
+    /// Tokens a second, of those that arrived in the measurement window.
     pub rate: f64,
 }
 
@@ -64,8 +64,8 @@ impl TokenSample {
         (self.events > 0).then(|| self.tokens as f64 / self.events as f64)
     }
 
-    /// Tokens that the server has billed, relative to those that the tokenizer counts; none if it
-    /// has billed none.
+    /// Returns the tokens that the server has billed, relative to those that the tokenizer counts.
+    /// `None` if nothing was billed.
     pub fn billed_per_token(&self) -> Option<f64> {
         (self.billed_answers > 0 && self.tokens_of_billed > 0)
             .then(|| self.billed_tokens as f64 / self.tokens_of_billed as f64)
@@ -73,7 +73,7 @@ impl TokenSample {
 }
 
 impl TokenEstimate {
-    /// An estimate of nothing yet: see [`estimate`].
+    /// Creates an estimate without numbers. [`estimate`] adds them.
     pub(crate) fn new(tokenizer: &str, sample: TokenSample) -> Self {
         Self { tokenizer: tokenizer.to_owned(), sample, tokens_per_event: None, tokens_output: None }
     }
@@ -94,7 +94,7 @@ pub(super) fn estimate(document: &mut Document) {
     estimate.tokens_per_event = ratio.map(rounded);
 }
 
-/// Adds what another shard has counted; nothing is left if the two used different tokenizers.
+/// Adds the counts of another shard. Nothing remains if the two used different tokenizers.
 pub(super) fn add(ours: &mut Option<TokenEstimate>, theirs: Option<TokenEstimate>) {
     match (ours.as_mut(), theirs) {
         (Some(one), Some(other)) if one.tokenizer == other.tokenizer => one.sample.add(&other.sample),

@@ -1,4 +1,4 @@
-//! What a run comes to: one value, made once, that the exit code and every output are made from.
+//! The verdict on a run. It is made once, and the exit code and every output are derived from it.
 
 use super::endpoints::count;
 use super::measured::{counter, rate};
@@ -11,54 +11,53 @@ use serde::{Deserialize, Serialize};
 /// The `run.stop_reason` of a document that was made before its run was over.
 pub(crate) const NOT_ENDED: &str = "the run has not ended";
 
-/// What a run comes to. In JSON its fields stand beside those of the document.
+/// The verdict on a run. In JSON its fields stand beside those of the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     #[serde(rename = "verdict", default)]
     pub conclusion: Conclusion,
-    /// With which number the run ended.
+    /// The exit code of the run.
     #[serde(default)]
     pub exit_code: u8,
-    /// Everything that keeps the run from passing, the decisive first. Empty if it passed.
+    /// All reasons why the run does not pass, the decisive one first. Empty if it passed.
     #[serde(default)]
     pub reasons: Vec<Reason>,
 }
 
-/// A run in one word.
+/// The conclusion of a run in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     /// Every threshold held, and no endpoint failed.
     Pass,
-    /// The same of the shards that were merged; others are missing.
+    /// The same for the shards that were merged. Others are missing.
     Partial,
-    /// One shard of a test. Its thresholds are not judged: `merge` judges the whole.
+    /// One shard of a test. Its thresholds are not judged, because `merge` judges the whole.
     Shard,
     /// A threshold did not hold, or nothing was measured for it, or an endpoint failed.
     Fail,
     /// A signal ended the run.
     Interrupted,
-    /// A shard of the test was lost, or did not come.
+    /// A shard of the test was lost, or never joined.
     Incomplete,
     /// Not one request succeeded or was cancelled.
     #[default]
     NoData,
-    /// The server that was started for the run ended by itself: whatever was measured is not the
-    /// whole.
+    /// The server that was started for the run ended by itself, so the measurements are incomplete.
     ServerDied,
-    /// The client was the bottleneck, and that was to be an error.
+    /// The client was the bottleneck, and the user asked to treat that as an error.
     Invalid,
-    /// This tool made a mistake: its numbers do not add up.
+    /// This tool has a defect: its numbers do not add up.
     Internal,
 }
 
-/// One thing that keeps a run from passing.
+/// A reason why a run does not pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     pub kind: ReasonKind,
-    /// Which one: the threshold as written, the endpoint's name; else the kind in words.
+    /// The threshold as written, or the endpoint's name. Otherwise the kind in words.
     pub name: String,
-    /// What was seen, and what was expected.
+    /// The observed and the expected value.
     pub text: String,
 }
 
@@ -78,7 +77,7 @@ pub enum ReasonKind {
     Abort,
     /// A threshold did not hold.
     Threshold,
-    /// An endpoint did not answer as it should.
+    /// An endpoint did not respond as it should.
     Endpoint,
     /// The client was the bottleneck.
     InvalidClient,
@@ -87,36 +86,37 @@ pub enum ReasonKind {
 /// The name of a reason that ended a run or a sweep before its plan.
 pub(crate) const ENDED_EARLY: &str = "ended early";
 
-/// What a document does not say of itself.
+/// Facts for the verdict that are not in the document.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Strictness<'a> {
-    /// A client that was the bottleneck fails the run.
+    /// True if a client that was the bottleneck fails the run.
     pub fail_on_invalid: bool,
-    /// What this tool got wrong: each ends the run as an internal error.
+    /// Defects of this tool. Each ends the run as an internal error.
     pub defects: &'a [String],
 }
 
-/// What a sweep says of itself.
+/// Facts about a sweep.
 #[derive(Debug, Clone)]
 pub(crate) struct SweepFacts<'a> {
-    /// The server that it was of.
+    /// The tested server.
     pub(crate) server: &'a TargetServer,
-    /// Why it ended before its last step, if neither a signal nor the server ended it.
+    /// The reason why the sweep ended before its last step, if neither a signal nor the server
+    /// ended it.
     pub(crate) ended: Option<Reason>,
-    /// A signal ended it.
+    /// True if a signal ended the sweep.
     pub(crate) interrupted: bool,
-    /// At least one request succeeded.
+    /// True if at least one request succeeded.
     pub(crate) has_data: bool,
-    /// Why nothing was found.
+    /// The reason why nothing was found.
     pub(crate) missed: Option<String>,
 }
 
 impl Conclusion {
-    /// What the decisive reason comes to.
+    /// Returns the conclusion for the decisive reason.
     fn of(reason: Option<&Reason>) -> Option<Self> {
         Some(match reason?.kind {
             ReasonKind::Internal => Self::Internal,
-            // What an interrupted run measured is partial, whatever it says.
+            // The measurements of an interrupted run are partial, whatever else happened.
             ReasonKind::Interrupted => Self::Interrupted,
             ReasonKind::ServerDied => Self::ServerDied,
             ReasonKind::Incomplete => Self::Incomplete,
@@ -126,7 +126,7 @@ impl Conclusion {
         })
     }
 
-    /// The exit code's class.
+    /// Returns the exit code's class.
     pub const fn exit(self) -> ExitClass {
         match self {
             Self::Pass | Self::Partial | Self::Shard => ExitClass::Success,
@@ -174,11 +174,11 @@ impl Verdict {
         Self::new(conclusion, reasons)
     }
 
-    /// Judges a sweep: many runs against one server. `missed` says why nothing was found, of a
+    /// Judges a sweep: many runs against one server. `missed` tells why nothing was found, for a
     /// sweep that looks for something.
     pub(crate) fn of_sweep(sweep: SweepFacts<'_>) -> Self {
         let SweepFacts { server, ended, interrupted, has_data, missed } = sweep;
-        // How it ended is said better by the server's own facts.
+        // The server's own facts describe its end better.
         let ended = ended.filter(|_| server.died.is_none());
         let stopped = "stopped by a signal: steps are missing".to_owned();
         let interrupted = interrupted.then(|| Reason::new(ReasonKind::Interrupted, "interrupted", stopped));
@@ -189,12 +189,12 @@ impl Verdict {
         Self::new(Conclusion::of(reasons.first()).unwrap_or(Conclusion::Pass), reasons)
     }
 
-    /// With which class of exit codes the run ends.
+    /// Returns the class of the run's exit code.
     pub const fn exit(&self) -> ExitClass {
         self.conclusion.exit()
     }
 
-    /// Why a sweep ended before its last step, if it did.
+    /// Returns the reason why a sweep ended before its last step, if it did.
     pub(crate) fn ended_early(&self) -> Option<&str> {
         let first = self.reasons.first()?;
         let is_end = matches!(first.kind, ReasonKind::Internal | ReasonKind::Interrupted | ReasonKind::ServerDied)
@@ -202,12 +202,12 @@ impl Verdict {
         is_end.then_some(first.text.as_str())
     }
 
-    /// What this tool got wrong.
+    /// Returns the defects of this tool.
     pub fn defects(&self) -> impl Iterator<Item = &str> {
         self.reasons.iter().filter(|reason| reason.kind == ReasonKind::Internal).map(|reason| reason.text.as_str())
     }
 
-    /// Why, in half a sentence, for people.
+    /// Returns the reason in half a sentence, for people.
     pub fn why(&self, document: &Document) -> String {
         let all = document.thresholds.len();
         let asked = document.endpoints.len();
@@ -252,7 +252,7 @@ impl Reason {
         Self { kind, name: name.to_owned(), text }
     }
 
-    /// Why a threshold does not hold; none if it does.
+    /// Returns the reason why a threshold does not hold. `None` if it holds.
     pub(crate) fn of_threshold(judged: &Judged) -> Option<Self> {
         let samples = plural(judged.samples, "sample");
         let text = match (judged.verdict, judged.value) {
@@ -264,7 +264,7 @@ impl Reason {
         Some(Self { kind: ReasonKind::Threshold, name: threshold_name(judged), text })
     }
 
-    /// Why an endpoint failed; none if it did not.
+    /// Returns the reason why an endpoint failed. `None` if it did not fail.
     pub(crate) fn of_endpoint(endpoint: &Endpoint) -> Option<Self> {
         if endpoint.verdict != EndpointVerdict::Failed {
             return None;
@@ -275,12 +275,12 @@ impl Reason {
     }
 }
 
-/// A threshold as written.
+/// Formats a threshold as it was written.
 pub(crate) fn threshold_name(judged: &Judged) -> String {
     format!("{}: {}", judged.metric, judged.expression)
 }
 
-/// An endpoint, and what it is asked.
+/// Formats an endpoint with its method and path.
 pub(crate) fn endpoint_name(endpoint: &Endpoint) -> String {
     format!("endpoint {}: {} {}", endpoint.name, endpoint.method, endpoint.path)
 }
@@ -313,7 +313,7 @@ fn incomplete(document: &Document) -> Option<Reason> {
 fn no_data(document: &Document) -> Option<Reason> {
     let failed = rate(&document.metrics, metrics::Rate::HttpReqFailed);
     let (finished, succeeded) = failed.map_or((0, 0), |rate| (rate.total, rate.total.saturating_sub(rate.matches)));
-    // Where users give up by design, that they did is what was measured.
+    // If users give up by design, a run in which all of them did has data.
     let cancelled = counter(&document.metrics, metrics::Counter::Cancelled).map_or(0, |counter| counter.count);
     let text = match finished {
         0 => "no request finished".to_owned(),
@@ -322,8 +322,8 @@ fn no_data(document: &Document) -> Option<Reason> {
     (succeeded == 0 && cancelled == 0).then(|| Reason::new(ReasonKind::NoData, "no data", text))
 }
 
-/// The run ended before its plan did, and neither by a signal, nor by the server, nor by a lost
-/// shard.
+/// Returns the reason if the run ended before its plan did, but not by a signal, by the server or
+/// by a lost shard.
 fn aborted(document: &Document) -> Option<Reason> {
     let ended_otherwise = document.run.interrupted || document.run.incomplete || document.target.server.died.is_some();
     let reason = document.run.stop_reason.as_ref().filter(|_| !ended_otherwise)?;

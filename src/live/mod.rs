@@ -1,7 +1,7 @@
-//! What is seen while a test runs: progress on standard error, drawn on a thread of its own.
+//! The live display: progress on standard error, drawn on a thread of its own.
 //!
 //! Standard output belongs to the report. The measuring side hands over a [`Snapshot`] once a
-//! second and is never kept waiting: when the terminal is slow, snapshots are dropped.
+//! second and never waits. If the terminal is slow, snapshots are dropped.
 
 mod snapshot;
 mod text;
@@ -15,30 +15,30 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// How progress is shown.
+/// The style of the display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// A few lines that are painted over, for eyes.
+    /// A few lines that are overwritten, for eyes.
     Terminal {
-        /// Whether colours are wanted.
+        /// True if colours are wanted.
         color: bool,
         /// Columns of the terminal.
         width: u16,
     },
     /// One plain line now and then, for logs.
     Lines {
-        /// How often; 5 s is a good value.
+        /// Time between lines. 5 s is a good value.
         every: Nanos,
     },
     Off,
 }
 
-/// Snapshots and messages on their way to a slow terminal: a cargo build's lines, or a few minutes
-/// of snapshots.
+/// Snapshots and messages that wait for a slow terminal: a cargo build's lines, or a few minutes of
+/// snapshots.
 const MAX_QUEUED: usize = 256;
-/// Most repaints a second: faster is not seen.
+/// Most repaints a second. Faster ones cannot be seen.
 const REPAINTS_PER_SECOND: u8 = 10;
-/// Longest wait for the terminal at the end. One that is stopped (Ctrl-S) is left as it is.
+/// Longest wait for the terminal at the end. A terminal that is stopped (Ctrl-S) is left alone.
 const FINISH_WAIT: Nanos = Nanos::from_secs(1);
 
 /// One thing to show.
@@ -51,7 +51,7 @@ enum Item {
 /// The display. Cleared when dropped.
 #[derive(Debug)]
 pub struct Progress {
-    /// None when nothing is shown, or no more.
+    /// `None` when nothing is shown, or nothing any more.
     painter: Option<Painter>,
 }
 
@@ -64,8 +64,8 @@ struct Painter {
 }
 
 impl Progress {
-    /// Starts the display. When its thread cannot be started, nothing is shown: a test is worth
-    /// running without.
+    /// Starts the display. If its thread cannot be started, nothing is shown, because the test is
+    /// still worth running.
     pub fn start(mode: Mode) -> Self {
         let screen = match mode {
             Mode::Off => return Self { painter: None },
@@ -88,27 +88,26 @@ impl Progress {
         Self { painter: thread.ok().map(|thread| Painter { items, ended, thread }) }
     }
 
-    /// Shows a moment of the run. Never waits: when the terminal is behind, this snapshot is not
-    /// shown.
+    /// Shows a moment of the run. Never waits: if the terminal is behind, this snapshot is dropped.
     pub fn show(&self, snapshot: Arc<Snapshot>) {
         self.offer(Item::Snapshot(snapshot));
     }
 
-    /// Shows one line about what is being done, before or between snapshots: `starting embedded
+    /// Shows one line about the current activity, before or between snapshots: `starting embedded
     /// llmsim on 127.0.0.1:8080`. Never waits.
     pub fn message(&self, text: &str) {
         self.offer(Item::Message(text.to_owned()));
     }
 
-    /// Clears the display and ends its thread, so that what is printed next stands alone.
+    /// Clears the display and ends its thread, so that later output stands alone.
     pub fn finish(mut self) {
         self.end();
     }
 
     fn offer(&self, item: Item) {
         if let Some(painter) = &self.painter {
-            // Full: the terminal is behind. Disconnected: the thread is gone, and with it the
-            // display. Neither is worth a word.
+            // Full: the terminal is behind. Disconnected: the thread has ended, and with it the
+            // display. Neither is worth reporting.
             let _ = painter.items.try_send(item);
         }
     }
@@ -117,7 +116,7 @@ impl Progress {
         let Some(Painter { items, ended, thread }) = self.painter.take() else { return };
         drop(items);
         if ended.recv_timeout(FINISH_WAIT.to_duration()) == Err(RecvTimeoutError::Disconnected) {
-            // A panic of the painter has been printed already.
+            // A panic of the painter was already printed.
             let _ = thread.join();
         }
     }
@@ -129,7 +128,7 @@ impl Drop for Progress {
     }
 }
 
-/// Where the painting thread paints.
+/// The destination of the painting thread.
 enum Screen {
     Terminal { bar: ProgressBar, color: bool, width: u16 },
     Lines { out: Box<dyn Write + Send>, every: Nanos, last: Option<Arc<Snapshot>> },
@@ -138,7 +137,7 @@ enum Screen {
 impl Screen {
     fn terminal(color: bool, width: u16) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REPAINTS_PER_SECOND));
-        // All is in the message: what it looks like is decided by functions that tests can call.
+        // The message holds everything. Functions that tests can call decide its looks.
         bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         Self::Terminal { bar, color, width }
     }
@@ -155,7 +154,7 @@ impl Screen {
             (Self::Terminal { bar, width, .. }, Item::Message(message)) => {
                 let message = text::clip(&message, usize::from(*width));
                 bar.suspend(|| {
-                    // A closed standard error is no reason to stop a test.
+                    // A closed standard error does not stop a test.
                     let _ = writeln!(io::stderr(), "{message}");
                 });
             }
@@ -188,8 +187,7 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc::{Sender, channel};
 
-    /// A terminal that keeps what it is given, and waits for `gate` before each write when there is
-    /// one.
+    /// A terminal that keeps its input. If it has a `gate`, it waits for it before each write.
     #[derive(Clone, Default)]
     struct Paper {
         text: Arc<Mutex<String>>,
@@ -250,7 +248,7 @@ mod tests {
     fn a_stopped_terminal_keeps_nobody_waiting() {
         let (paper, open) = Paper::gated();
         let progress = on(&paper);
-        // Returns although nothing can be written; more than fit are dropped.
+        // Returns although nothing can be written. Messages that do not fit are dropped.
         for n in 0..MAX_QUEUED * 3 {
             progress.message(&n.to_string());
         }

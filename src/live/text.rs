@@ -1,4 +1,4 @@
-//! A snapshot as text. Pure: what is seen is tested without a terminal.
+//! A snapshot as text. It is pure, so the display is tested without a terminal.
 
 use super::Snapshot;
 use crate::metrics::series::Quantiles;
@@ -6,9 +6,9 @@ use crate::metrics::{Counter, Rate};
 use crate::units::Nanos;
 use console::{Style, measure_text_width};
 
-/// Widest line: the terminal of a log viewer, and what is read at a glance.
+/// Widest line. It fits the terminal of a log viewer, and can be read at a glance.
 const MAX_WIDTH: usize = 80;
-/// What is said when the plan is done and the last responses are still on their way.
+/// The stage's text when the plan is done and the last responses are still on their way.
 const FINISHING: &str = "finishing";
 /// Cells of the bar.
 const BAR_CELLS: usize = 24;
@@ -23,10 +23,10 @@ fn piece(text: String, style: Style) -> Piece {
     Piece { text, style }
 }
 
-/// The three lines of the live display: where we are, how much, how fast. At most 80 columns, less
-/// on a narrower terminal.
+/// Returns the three lines of the live display: progress, throughput, latency. They have at most 80
+/// columns, fewer on a narrower terminal.
 pub(super) fn dashboard(snapshot: &Snapshot, width: u16, color: bool) -> String {
-    // The last column stays free: some terminals wrap when it is written to.
+    // The last column stays free, because some terminals wrap when it is written.
     let width = MAX_WIDTH.min(usize::from(width).saturating_sub(1));
     let second = &snapshot.second;
     let has_failed = snapshot.totals.rate(Rate::HttpReqFailed).matches > 0;
@@ -54,7 +54,7 @@ pub(super) fn dashboard(snapshot: &Snapshot, width: u16, color: bool) -> String 
     lines.map(|pieces| join(&pieces, width, color)).join("\n")
 }
 
-/// One plain line of at most 80 columns. Rates are those since `last`, the previous line.
+/// Returns one plain line of at most 80 columns. Rates are those since `last`, the previous line.
 pub(super) fn line(snapshot: &Snapshot, last: Option<&Snapshot>) -> String {
     let seconds = snapshot.elapsed.since(last.map_or(Nanos::ZERO, |last| last.elapsed)).as_secs_f64();
     let rate = |counter: Counter| {
@@ -76,8 +76,8 @@ pub(super) fn line(snapshot: &Snapshot, last: Option<&Snapshot>) -> String {
     clip(&text, MAX_WIDTH)
 }
 
-/// The first `width` columns of one line, control characters left out: a child's words must not
-/// repaint the terminal.
+/// Returns the first `width` columns of one line without control characters: a child's output must
+/// not repaint the terminal.
 pub(super) fn clip(text: &str, width: usize) -> String {
     if width == 0 {
         return String::new();
@@ -97,7 +97,7 @@ fn join(pieces: &[Piece], width: usize, color: bool) -> String {
     line
 }
 
-/// `[━━━━────] `, or nothing when the end is not known.
+/// Formats the bar, such as `[━━━━ ] `. It is empty when the end is not known.
 fn bar(snapshot: &Snapshot) -> String {
     let Some(total) = snapshot.outline.length.filter(|length| *length > Nanos::ZERO) else { return String::new() };
     let done = (snapshot.elapsed.as_secs_f64() / total.as_secs_f64()).min(1.0);
@@ -105,7 +105,8 @@ fn bar(snapshot: &Snapshot) -> String {
     format!("[{}{}] ", "━".repeat(cells), " ".repeat(BAR_CELLS - cells))
 }
 
-/// `0:35/4:00`, or `0:35` when the end is not known. It stops at the planned end.
+/// Formats the time as `0:35/4:00`, or `0:35` when the end is not known. It stops at the planned
+/// end.
 fn clock(snapshot: &Snapshot) -> String {
     match snapshot.outline.length {
         Some(length) => format!("{}/{}", minutes(snapshot.elapsed.min(length)), minutes(length)),
@@ -113,14 +114,14 @@ fn clock(snapshot: &Snapshot) -> String {
     }
 }
 
-/// `0:35`, `1:02:03`: whole seconds passed.
+/// Formats whole seconds as `0:35` or `1:02:03`.
 fn minutes(length: Nanos) -> String {
     let s = length.as_micros() / 1_000_000;
     let (h, m, s) = (s / 3600, s / 60 % 60, s % 60);
     if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
 }
 
-/// `0 failed`, `12 failed (0.4%)`: of everything so far.
+/// Formats the failures so far: `0 failed`, `12 failed (0.4%)`.
 fn failures(snapshot: &Snapshot) -> String {
     let failed = snapshot.totals.rate(Rate::HttpReqFailed);
     if failed.matches == 0 {
@@ -129,29 +130,30 @@ fn failures(snapshot: &Snapshot) -> String {
     format!("{} failed ({:.1}%)", count(failed.matches), failed.ratio() * 100.0)
 }
 
-/// At most five characters: `9999`, `12.3k`, `123k`, `1.2M`.
+/// Formats a count. Below 1000T it has at most five characters: `9999`, `12.3k`, `123k`, `1.2M`.
 fn count(n: u64) -> String {
     const STEPS: [(f64, &str); 4] = [(1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")];
     if n < 10_000 {
         return n.to_string();
     }
     let n = n as f64;
-    // 999.5 of a step would be printed as 1000 of it.
+    // 999.5 of a step would be printed as 1000.
     let (scale, unit) = STEPS.into_iter().find(|(scale, _)| n / scale < 999.5).unwrap_or(STEPS[3]);
     if n / scale < 99.95 { format!("{:.1}{unit}", n / scale) } else { format!("{:.0}{unit}", n / scale) }
 }
 
-/// `1 VU`, `12.3k VUs`.
+/// Formats a count with its noun: `1 VU`, `12.3k VUs`.
 fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// `12/15/1.8s`, `-` when there was nothing.
+/// Formats three percentiles: `12/15/1.8s`, or `-` without any.
 fn three(quantiles: Option<Quantiles>) -> String {
     quantiles.map_or_else(|| "-".to_owned(), |q| [q.p50, q.p95, q.p99].map(millis).join("/"))
 }
 
-/// Three digits are as many as one reads: `0.85ms`, `9.9ms`, `123ms`, `1.23s`, `59.9s`, `1m01s`.
+/// Formats a time with three digits, as many as one reads: `0.85ms`, `9.9ms`, `123ms`, `1.23s`,
+/// `59.9s`, `1m01s`.
 fn millis(ms: f64) -> String {
     match ms {
         ms if ms < 0.995 => format!("{ms:.2}ms"),
@@ -170,7 +172,7 @@ pub(in crate::live) mod tests {
     use crate::metrics::{Second, Tally, Totals};
     use std::sync::Arc;
 
-    /// A snapshot of a run that has counted so many requests, failures and tokens.
+    /// Returns a snapshot of a run that has counted these requests, failures and tokens.
     pub(in crate::live) fn at(elapsed_s: u32, [http_reqs, failed, tokens]: &[u64; 3]) -> Snapshot {
         Snapshot {
             outline: Arc::default(),
@@ -204,7 +206,7 @@ pub(in crate::live) mod tests {
         }
     }
 
-    /// Every number as wide as it gets.
+    /// Returns a snapshot in which every number is as wide as it gets.
     fn crowded() -> Snapshot {
         let wide = Some(Quantiles { p50: 12_345.0, p95: 23_456.0, p99: 34_567.0 });
         let base = at(35_999, &[123_456_789, 99_999_999, 123_456_789_000]);
@@ -274,11 +276,11 @@ pub(in crate::live) mod tests {
                 }
             }
         }
-        // Nothing but the stage's name has to give way at the full width.
+        // At the full width, only the stage's name has to be cut.
         let text = dashboard(&crowded(), 200, false);
         assert_eq!(text.matches('…').count(), 1, "{text}");
-        // The busiest soak that one machine can hold fits the plain line; only runs of hours with
-        // millions of everything do not.
+        // The busiest soak that one machine can hold fits the plain line. Only runs of hours with
+        // millions of everything do not fit.
         let base = at(1_900, &[23_370_000, 9_999, 1_890_000_000]);
         let soak = Snapshot {
             outline: outline(1_920),

@@ -1,4 +1,4 @@
-//! What is sent at once: a sample of every series at one instant, packed.
+//! A batch for one remote write: a sample of every series at one instant, packed.
 
 use super::counts::{Counts, Family, Labels, Scale, Value};
 use super::message::{Label, STALE, Sample, TimeSeries, WriteRequest};
@@ -6,18 +6,18 @@ use super::native;
 use prost::Message as _;
 use std::collections::BTreeMap;
 
-/// Series that were sent, and what they are.
+/// The series that were sent, and their kinds.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// The scale of those that are histograms.
+    /// The scale of each series that is a histogram.
     series: BTreeMap<(String, Labels), Option<Scale>>,
-    /// When the last sample was, in ms since 1970.
+    /// Instant of the last sample, in ms since 1970.
     last: Option<i64>,
 }
 
 impl Sent {
-    /// A sample of everything at that instant, or right after the last one if that is later: time
-    /// only goes on. A series that was not there before began at zero.
+    /// Returns a sample of everything at `at`, or right after the last sample if that is later,
+    /// because time must not go back. A new series begins at zero.
     pub(super) fn batch(&mut self, counts: &Counts, at: i64) -> Vec<u8> {
         let before = self.last;
         let at = before.map_or(at, |last| at.max(last + 1));
@@ -33,7 +33,7 @@ impl Sent {
         packed(timeseries)
     }
 
-    /// The end of every series; none if there is no series.
+    /// Returns the end of every series. `None` if no series was sent.
     pub(super) fn end(&mut self) -> Option<Vec<u8>> {
         let at = self.last? + 1;
         self.last = Some(at);
@@ -50,7 +50,8 @@ impl Sent {
     }
 }
 
-/// The series of a family. `began` says when a series was zero, if it is new.
+/// Returns the series of a family. `began` returns the instant at which a series was zero, if it is
+/// new.
 fn family_series(
     family: &Family,
     name: &str,
@@ -81,13 +82,13 @@ fn family_series(
     series.collect()
 }
 
-/// The labels of a series, sorted by name: the name of the metric comes first.
+/// Returns the labels of a series, sorted by name. The name of the metric comes first.
 fn named(name: &str, labels: &Labels) -> Vec<Label> {
     let all = std::iter::once(("__name__", name)).chain(labels.iter().map(|(name, value)| (*name, value.as_str())));
     all.map(|(name, value)| Label { name: name.to_owned(), value: value.to_owned() }).collect()
 }
 
-/// As it is sent: protobuf, in Snappy's block format.
+/// Packs a request as it is sent: protobuf, in Snappy's block format.
 fn packed(timeseries: Vec<TimeSeries>) -> Vec<u8> {
     let bytes = WriteRequest { timeseries }.encode_to_vec();
     let packed = snap::raw::Encoder::new().compress_vec(&bytes);

@@ -124,7 +124,7 @@ fn each_number_of_worker_threads_is_a_peak() {
     assert_eq!(peaks(&run), expected);
     assert_eq!((run.sort, run.server.as_str(), run.workload.as_str()), (Sort::Throughput, "llmsim 0.6.0", "abc"));
     assert_eq!((run.incomplete, run.id.len(), run.remarks.len()), (None, 64, 1));
-    // A step that does not count is none that was reached.
+    // A peak is missing if no step counts.
     found.plain = vec![Step { failed: Some(0.5), ..step(1, 100.0) }];
     assert_eq!(peaks(&read(&found.to_json()))[0], ("requests_per_s{workers:1}".to_owned(), None));
 }
