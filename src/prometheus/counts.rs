@@ -6,10 +6,10 @@ use crate::live::{Outline, Snapshot};
 use crate::metrics::{Buckets, Counter, Failure, Gauge, Metric, PartOf, Rate, Second, ServerLevel, Tally, Trend, Unit};
 use std::sync::Arc;
 
-/// Begins the name of every metric.
+/// The prefix of every metric's name.
 const PREFIX: &str = "llmsim_blast_";
 
-/// What kind of metric a family is.
+/// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Counter,
@@ -17,12 +17,12 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// All that has one name.
+/// All series of one name.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// Without the unit and without `_total`.
+    /// The name without the unit and without `_total`.
     pub(super) name: String,
-    /// What stands behind the name.
+    /// The unit behind the name.
     pub(super) unit: Option<&'static str>,
     pub(super) help: &'static str,
     pub(super) kind: Kind,
@@ -30,7 +30,7 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// The name as it is queried, but for the endings of a classic histogram.
+    /// Returns the name for queries, without the suffixes of a classic histogram.
     pub(super) fn full_name(&self) -> String {
         let unit = self.unit.map_or_else(String::new, |unit| format!("_{unit}"));
         let total = if self.kind == Kind::Counter { "_total" } else { "" };
@@ -38,7 +38,7 @@ impl Family {
     }
 }
 
-/// Names and values.
+/// Labels as names and values.
 pub(super) type Labels = Vec<(&'static str, String)>;
 
 #[derive(Debug)]
@@ -54,12 +54,12 @@ pub(super) enum Value {
     Distribution(Distribution),
 }
 
-/// What a distribution counts, and so how long the steps of its buckets are.
+/// The unit of a distribution, which also sets the steps of its buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scale {
-    /// Kept in microseconds.
+    /// Stored in microseconds.
     Seconds,
-    /// Kept as they are.
+    /// Stored as they are.
     Tokens,
 }
 
@@ -71,7 +71,7 @@ impl Scale {
         }
     }
 
-    /// What stands behind the name.
+    /// Returns the unit behind the name.
     const fn unit(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",
@@ -79,7 +79,7 @@ impl Scale {
         }
     }
 
-    /// How many steps of our buckets are one of the unit.
+    /// Returns how many steps of our buckets make one unit.
     pub(super) const fn steps(self) -> f64 {
         match self {
             Self::Seconds => 1e6,
@@ -93,9 +93,9 @@ impl Scale {
 pub(super) struct Distribution {
     pub(super) scale: Scale,
     pub(super) count: u64,
-    /// Sum, in the unit.
+    /// Sum, in units.
     pub(super) sum: f64,
-    /// In steps.
+    /// Buckets, in steps.
     pub(super) buckets: Buckets,
 }
 
@@ -104,14 +104,14 @@ pub(super) struct Distribution {
 pub struct Counts {
     outline: Arc<Outline>,
     total: Tally,
-    /// The last second; none before the first.
+    /// The last second. `None` before the first.
     last: Option<Second>,
     /// Highest resident memory of the server so far, in bytes.
     server_rss_max: Option<u64>,
 }
 
 impl Counts {
-    /// Of a run that has counted nothing.
+    /// Starts a run without counts.
     pub fn new(outline: Arc<Outline>) -> Self {
         let total = Tally::new(outline.kinds.len());
         Self { outline, total, last: None, server_rss_max: None }
@@ -119,18 +119,18 @@ impl Counts {
 
     /// Adds the next second.
     pub fn add(&mut self, snapshot: &Snapshot, interval: &Tally) {
-        // Times of requests that turned out to be failures later stay: nothing is taken back.
+        // Times of requests that later fail after all stay. Counts never go down.
         self.total.append(interval);
         self.server_rss_max = self.server_rss_max.max(snapshot.second.server_rss_bytes);
         self.last = Some(snapshot.second.clone());
     }
 
-    /// The times of a trend so far, all kinds of request together.
+    /// Returns the times of a trend so far, over all kinds of request.
     pub fn buckets(&self, trend: Trend) -> Buckets {
         self.total.buckets(trend)
     }
 
-    /// All families, in the order of the catalogue, those without points included.
+    /// Returns all families, in the order of the catalogue, including those without points.
     pub(super) fn families(&self) -> Vec<Family> {
         let mut families = vec![self.info()];
         families.extend(Trend::ALL.map(|trend| self.trend(trend)));
@@ -148,7 +148,7 @@ impl Counts {
         vec![("profile", profile.clone()), ("run_id", run_id.clone()), ("shard", shard.clone())]
     }
 
-    /// The labels of everything, and one more, in the order of their names.
+    /// Returns the common labels and one more, in the order of their names.
     fn labels_with(&self, name: &'static str, value: &str) -> Labels {
         let mut labels = self.labels();
         labels.push((name, value.to_owned()));
@@ -156,7 +156,8 @@ impl Counts {
         labels
     }
 
-    /// Whose numbers a metric has: those of each kind of request, or those that belong to none.
+    /// Returns the parts of a metric: each kind of request, or the shared part if it belongs to
+    /// none.
     fn parts(&self, metric: Metric) -> Vec<(Labels, PartOf)> {
         if metric.is_global() {
             return vec![(self.labels(), PartOf::Shared)];
@@ -181,7 +182,7 @@ impl Counts {
         let scale = Scale::of(trend.unit());
         let points = self.parts(Metric::Trend(trend)).into_iter().filter_map(|(labels, part)| {
             let kept = self.total.trend(part, trend)?;
-            // A step is kept as a microsecond.
+            // A step is stored as a microsecond.
             let sum = kept.sum_ms() * 1e3 / scale.steps();
             let value = Distribution { scale, count: kept.count, sum, buckets: kept.buckets() };
             Some(Point { labels, value: Value::Distribution(value) })
@@ -198,7 +199,8 @@ impl Counts {
         family(metric, "", unit, Kind::Counter, points.collect())
     }
 
-    /// A ratio as its two counts: ratios of several kinds or shards cannot be added.
+    /// Returns a ratio as its two counts, because ratios of several kinds or shards cannot be
+    /// added.
     fn rate(&self, rate: Rate) -> [Family; 2] {
         let metric = Metric::Rate(rate);
         ["_matches", "_judged"].map(|ending| {
@@ -216,7 +218,8 @@ impl Counts {
         family(Metric::Gauge(gauge), "", None, Kind::Gauge, self.level(value))
     }
 
-    /// Numbers of the server. Growth, and what the server says of itself, are known at the end only.
+    /// Returns a number of the server. Growth and the server's own metrics are known only at the
+    /// end.
     fn server(&self, level: ServerLevel) -> Family {
         let (unit, value) = match level {
             ServerLevel::RssGrowth => ("bytes_per_hour", None),
@@ -250,7 +253,7 @@ impl Counts {
         }
     }
 
-    /// What the verdict on this tool rests on, beside `client_lag`.
+    /// Returns the numbers behind the verdict on this tool, besides `client_lag`.
     fn client(&self) -> [Family; 2] {
         let of = |value: fn(&Second) -> f64| self.level(self.last.as_ref().map(value));
         let gauge = |name: &str, unit, help, points| Family {
@@ -271,13 +274,13 @@ impl Counts {
         ]
     }
 
-    /// A value that is known, or nothing.
+    /// Returns a point if the value is known.
     fn level(&self, value: Option<f64>) -> Vec<Point> {
         value.into_iter().map(|value| Point { labels: self.labels(), value: Value::Level(value) }).collect()
     }
 }
 
-/// The unit is said once: a metric whose own name ends with it gets no second one.
+/// Builds a family. A metric whose own name ends with the unit does not get it twice.
 fn family(metric: Metric, ending: &str, unit: Option<&'static str>, kind: Kind, points: Vec<Point>) -> Family {
     let name = format!("{PREFIX}{}{ending}", metric.name());
     let bare = unit.and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_')).map(str::to_owned);
@@ -291,8 +294,8 @@ pub(super) mod tests {
     use crate::units::Nanos;
     use std::collections::BTreeSet;
 
-    /// A second in which requests of `chat` took so many ms, and one failed. Those that succeeded
-    /// asked for 300 tokens and got 7.
+    /// Returns a second in which requests of `chat` took `ms`, and one request failed. Those that
+    /// succeeded asked for 300 tokens and got 7.
     pub(in crate::prometheus) fn second(ms: &[u64]) -> (Snapshot, Tally) {
         let mut tally = Tally::new(2);
         for ms in ms {
@@ -338,7 +341,7 @@ pub(super) mod tests {
         })
     }
 
-    /// What is counted after two seconds.
+    /// Returns the counts after two seconds.
     pub(in crate::prometheus) fn counts() -> Counts {
         let mut counts = Counts::new(outline());
         for ms in [&[10, 20][..], &[30]] {

@@ -1,10 +1,10 @@
 //! The messages of remote write 1.0 (<https://prometheus.io/docs/specs/prw/remote_write_spec/>), as
-//! far as they are sent here. Field numbers are those of Prometheus' `prompb/types.proto`.
+//! far as they are used here. Field numbers are those of Prometheus' `prompb/types.proto`.
 
 use prost::Message;
 
-/// Schema of native histograms: so many buckets for each doubling, as a power of two. 32 of them
-/// are 2.2 % wide.
+/// Schema of native histograms: the power of two that gives the buckets for each doubling. Its 32
+/// buckets are 2.2 % wide.
 pub(super) const SCHEMA: i32 = 5;
 /// The value that ends a series (Prometheus' `value.StaleNaN`).
 pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -38,7 +38,7 @@ pub(super) struct Label {
 pub(super) struct Sample {
     #[prost(double, tag = "1")]
     pub(super) value: f64,
-    /// In ms since 1970.
+    /// Milliseconds since 1970.
     #[prost(int64, tag = "2")]
     pub(super) timestamp: i64,
 }
@@ -58,17 +58,17 @@ pub(super) struct Histogram {
     pub(super) zero_count: u64,
     #[prost(message, repeated, tag = "11")]
     pub(super) spans: Vec<Span>,
-    /// Counts of the buckets, each less the one before.
+    /// Counts of the buckets, each minus the one before.
     #[prost(sint64, repeated, tag = "12")]
     pub(super) deltas: Vec<i64>,
     #[prost(int64, tag = "15")]
     pub(super) timestamp: i64,
 }
 
-/// Buckets that follow one another.
+/// A run of adjacent buckets.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub(super) struct Span {
-    /// Empty buckets since the span before; for the first one, the number of its first bucket.
+    /// Empty buckets since the previous span. For the first span, the number of its first bucket.
     #[prost(sint32, tag = "1")]
     pub(super) offset: i32,
     #[prost(uint32, tag = "2")]

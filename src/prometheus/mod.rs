@@ -1,9 +1,9 @@
-//! A run as Prometheus knows it: families of metrics, with labels.
+//! A run in Prometheus' terms: families of metrics, with labels.
 //!
-//! `counts.rs` adds up the seconds and names everything; `text.rs` writes what a scrape reads, with
-//! classic buckets; `push.rs` writes to a Prometheus by itself, with native histograms.
-//! Everything counts from the start of the run, warm-up and cooldown included, and nothing is taken
-//! back: a counter that falls would be read as a restart.
+//! `counts.rs` adds up the seconds and names everything. `text.rs` writes the text of a scrape,
+//! with classic buckets. `push.rs` writes to a Prometheus by itself, with native histograms.
+//! Everything counts from the start of the run, warm-up and cooldown included, and counts never go
+//! down, because Prometheus reads a falling counter as a restart.
 
 mod batch;
 mod counts;

@@ -1,12 +1,13 @@
-//! Our histograms as native ones: the same counts in wider buckets, which Prometheus can add.
+//! Conversion of our histograms into native ones: the same counts in wider buckets, which
+//! Prometheus can add.
 
 use super::counts::{Distribution, Scale};
 use super::message::{Histogram, SCHEMA, STALE, Span};
 
-/// Up to this many steps are zero: times that were rounded down to no microsecond, and no token.
+/// Up to this many steps count as zero: times that were rounded down to 0 µs, and 0 tokens.
 const ZERO_THRESHOLD: f64 = 0.5;
 
-/// A distribution at an instant.
+/// Converts a distribution at an instant.
 pub(super) fn histogram(distribution: &Distribution, timestamp: i64) -> Histogram {
     let scale = distribution.scale;
     let mut histogram = empty(scale, timestamp);
@@ -35,18 +36,18 @@ pub(super) fn histogram(distribution: &Distribution, timestamp: i64) -> Histogra
     histogram
 }
 
-/// The same of nothing.
+/// Returns an empty histogram.
 pub(super) fn empty(scale: Scale, timestamp: i64) -> Histogram {
     let zero_threshold = ZERO_THRESHOLD / scale.steps();
     Histogram { schema: SCHEMA, zero_threshold, timestamp, ..Histogram::default() }
 }
 
-/// The end of a series of histograms.
+/// Returns the end of a series of histograms.
 pub(super) fn stale(scale: Scale, timestamp: i64) -> Histogram {
     Histogram { sum: STALE, ..empty(scale, timestamp) }
 }
 
-/// The bucket of so many steps.
+/// Returns the bucket of a value in steps.
 fn place(scale: Scale, steps: u64) -> i32 {
     ((steps as f64 / scale.steps()).log2() * f64::from(1 << SCHEMA)).ceil() as i32
 }
@@ -62,7 +63,7 @@ mod tests {
         Distribution { scale, count, sum, buckets: Buckets::of(steps) }
     }
 
-    /// The buckets that spans and deltas stand for.
+    /// Returns the buckets that spans and deltas encode.
     fn spelled_out(histogram: &Histogram) -> Vec<(i32, i64)> {
         let (mut place, mut count, mut deltas) = (0, 0, histogram.deltas.iter());
         let mut all = Vec::new();
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_bucket_holds_what_is_at_most_its_bound() {
-        // One second is the bound of bucket 0, and a microsecond more is in the next.
+        // One second is the bound of bucket 0. A microsecond more is in the next bucket.
         let places = [1_000_000, 1_000_001, 2_000_000, 500_000].map(|micros| place(Scale::Seconds, micros));
         assert_eq!(places, [0, 1, 32, -32]);
         let times = of(Scale::Seconds, vec![0, 0, 1_000_000, 1_000_000, 1_000_001, 2_000_000]);

@@ -1,4 +1,4 @@
-//! When the next attempt may be made after one that failed. Time is an argument.
+//! The back-off after a failed attempt. Time is an argument.
 
 use crate::units::Nanos;
 
@@ -6,10 +6,10 @@ use crate::units::Nanos;
 const FIRST: Nanos = Nanos::from_secs(1);
 const LONGEST: Nanos = Nanos::from_secs(32);
 
-/// The pause between attempts, which doubles as long as they fail.
+/// The pause between attempts. It doubles while they fail.
 #[derive(Debug)]
 pub(super) struct Pause {
-    /// How long the next one is.
+    /// Length of the next pause.
     next: Nanos,
     wait: Wait,
 }
@@ -17,7 +17,7 @@ pub(super) struct Pause {
 #[derive(Debug)]
 enum Wait {
     None,
-    /// An attempt has just failed. How long it took is not known before the time is told again.
+    /// An attempt has just failed. Its duration is unknown until the next call passes the time.
     Begins(Nanos),
     Until(Nanos),
 }
@@ -29,18 +29,18 @@ impl Default for Pause {
 }
 
 impl Pause {
-    /// An attempt failed.
+    /// Notes that an attempt failed.
     pub(super) fn failed(&mut self) {
         self.wait = Wait::Begins(self.next);
         self.next = Nanos(self.next.0.saturating_mul(2)).min(LONGEST);
     }
 
-    /// One succeeded.
+    /// Notes that an attempt succeeded.
     pub(super) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether it goes on at `now`.
+    /// Returns whether the pause goes on at `now`.
     pub(super) fn lasts(&mut self, now: Nanos) -> bool {
         if let Wait::Begins(length) = self.wait {
             self.wait = Wait::Until(now + length);
@@ -59,7 +59,7 @@ mod tests {
         let at = Nanos::from_secs;
         assert!(!pause.lasts(at(1)));
         pause.failed();
-        // The attempt took three seconds, whose ends came together.
+        // The attempt took three seconds, and their snapshots came together.
         assert!(pause.lasts(at(4)) && !pause.lasts(at(5)));
         pause.failed();
         assert!(pause.lasts(at(5)) && pause.lasts(at(6)) && !pause.lasts(at(7)));

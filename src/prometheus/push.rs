@@ -1,10 +1,10 @@
 //! Writes a run to a Prometheus while it lasts.
 //!
-//! A thread of its own sends a sample of everything every `EVERY` seconds. What cannot be sent
-//! waits in a short queue and is sent again after a pause that doubles. Samples are sums, so one
-//! that is lost costs resolution and no count. The last one is sent again until it has arrived, or
-//! until `FINISH_WAIT` is over. The load knows nothing of this, and the result of the run does
-//! not depend on it.
+//! A separate thread sends a sample of everything every `EVERY` seconds. Samples that cannot be
+//! sent wait in a short queue and are sent again after a pause that doubles. Samples are sums, so a
+//! lost one costs resolution but no counts. The last one is retried a few times, within
+//! `FINISH_WAIT`. The load does not know about this, and the result of the run does not depend on
+//! it.
 
 use super::batch::Sent;
 use super::counts::Counts;
@@ -23,44 +23,44 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 
-/// Seconds from one sample to the next.
+/// Seconds between samples.
 const EVERY: u64 = 2;
 /// Longest time for one attempt, connecting included.
 const TIMEOUT: Nanos = Nanos::from_secs(3);
-/// The same at the end.
+/// Longest time for one attempt at the end.
 const LAST_TIMEOUT: Nanos = Nanos::from_secs(2);
-/// Samples that wait at most: those of two minutes. The oldest go first.
+/// Most samples that wait: those of two minutes. The oldest are dropped first.
 const MAX_WAITING: usize = 60;
 /// Attempts at the end, and the pause after the first of them, which doubles.
 const LAST_ATTEMPTS: u32 = 3;
 const LAST_PAUSE: Nanos = Nanos::from_millis(400);
-/// What the end may take if nothing answers: an attempt that is under way, the last ones with their
-/// pauses, and the end of the series.
+/// Longest time for the end if nothing responds: an attempt that is under way, the last ones with
+/// their pauses, and the end of the series.
 const SILENT_END: u64 =
     TIMEOUT.0 + LAST_ATTEMPTS as u64 * LAST_TIMEOUT.0 + (LAST_PAUSE.0 << (LAST_ATTEMPTS - 1)) + LAST_TIMEOUT.0;
 /// Longest wait for the thread at the end.
 const FINISH_WAIT: Nanos = Nanos::from_secs(20);
 const _: () = assert!(FINISH_WAIT.0 > SILENT_END + SILENT_END / 2, "a busy machine takes longer");
-/// Bytes of an answer that are repeated.
+/// Bytes of a response that are quoted.
 const MOST_OF_AN_ANSWER: usize = 200;
 
-/// Where samples go, and who says so.
+/// The receiver of the samples, with credentials.
 #[derive(Debug, Clone)]
 pub struct Receiving {
     pub target: Target,
-    /// Who is trusted there.
+    /// The TLS settings for the receiver.
     pub tls: crate::net::access::Tls,
     /// The value of `Authorization`.
     pub authorization: Option<Authorization>,
-    /// What hides the secrets of the run, those of this URL among them.
+    /// Hides the secrets of the run, including those of this URL.
     pub redactor: Redactor,
 }
 
-/// What opens the door. Its text is never shown.
+/// Credentials. Their text is never shown.
 #[derive(Clone)]
 pub enum Authorization {
     Bearer(String),
-    /// User and password, with a colon between them.
+    /// User and password, separated by a colon.
     Basic(String),
 }
 
@@ -88,30 +88,30 @@ enum Item {
 #[derive(Debug)]
 pub struct Push {
     items: Sender<Item>,
-    /// What came of it; closed by the thread when it has ended.
+    /// The outcome. The thread closes the channel when it ends.
     outcome: Receiver<Outcome>,
     thread: JoinHandle<()>,
-    /// As messages repeat it.
+    /// The URL as messages show it.
     url: String,
 }
 
-/// What came of it.
+/// The outcome of all attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Outcome {
     arrived: u64,
     lost: u64,
-    /// Whether the last sample arrived.
+    /// True if the last sample arrived.
     is_complete: bool,
-    /// Why the last attempt that failed did.
+    /// The reason of the last failure.
     problem: String,
 }
 
 impl Push {
-    /// Begins to wait for the run.
+    /// Starts the thread, which waits for the run.
     ///
     /// # Errors
     ///
-    /// TLS cannot be set up as it was asked for.
+    /// Fails if TLS cannot be set up as requested, or if the thread cannot be started.
     pub fn open(receiving: Receiving) -> Result<Self, PushError> {
         let url = receiving.redactor.own(&receiving.target.url);
         let (items, incoming) = channel();
@@ -119,37 +119,37 @@ impl Push {
         let (ready, begun) = sync_channel(1);
         let thread = std::thread::Builder::new().name("prometheus".to_owned()).spawn(move || {
             crate::host::give_way();
-            // What makes sessions of TLS stays on its thread.
+            // The maker of TLS sessions stays on its thread.
             let (writer, is_ready) = match Writer::new(receiving) {
                 Ok(writer) => (Some(writer), Ok(())),
                 Err(error) => (None, Err(error)),
             };
             let _ = ready.send(is_ready);
-            // Nobody may wait any more.
+            // The receiver may no longer be waiting.
             let _ = writer.map(|writer| telling.send(writer.run(&incoming)));
         })?;
-        // A thread that is gone without a word is noticed at the end.
+        // A thread that ended without a message is noticed at the end.
         begun.recv().unwrap_or(Ok(()))?;
         Ok(Self { items, outcome, thread, url })
     }
 
-    /// The load begins.
+    /// Notes that the load begins.
     pub fn begin(&self, first: Snapshot, worker_cores: &[usize]) {
         self.tell(Item::Begin { first: Box::new(first), worker_cores: worker_cores.to_vec() });
     }
 
-    /// A second is over. Never waits.
+    /// Notes that a second is over. Never waits.
     pub fn second(&self, snapshot: &Arc<Snapshot>, interval: &Arc<Tally>) {
         self.tell(Item::Second { snapshot: Arc::clone(snapshot), interval: Arc::clone(interval) });
     }
 
     fn tell(&self, item: Item) {
-        // A thread that is gone has told why.
+        // A thread that has ended has reported the reason.
         let _ = self.items.send(item);
     }
 
-    /// Waits until the last sample has arrived, but not for ever. What was lost is said in the
-    /// answer; none if nothing was.
+    /// Waits until the last sample has arrived, but not forever. Returns a message about lost
+    /// samples, or `None` if nothing was lost.
     pub fn finish(self) -> Option<String> {
         let Self { items, outcome, thread, url } = self;
         drop(items);
@@ -160,7 +160,7 @@ impl Push {
                     "--prometheus-write {url}: no end within {FINISH_WAIT}; the last sample may be missing"
                 ));
             }
-            // A panic of the thread has been printed already.
+            // A panic of the thread was already printed.
             Err(RecvTimeoutError::Disconnected) => return Some(format!("--prometheus-write {url}: it ended early")),
         };
         let _ = thread.join();
@@ -181,7 +181,7 @@ impl Outcome {
     }
 }
 
-/// Why samples cannot be sent at all; said before the run.
+/// The reason why samples cannot be sent at all. It is reported before the run.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
     #[error(transparent)]
@@ -190,27 +190,27 @@ pub enum PushError {
     Thread(#[from] io::Error),
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 enum Failed {
     /// Another attempt may succeed.
     Now(String),
-    /// No other attempt will.
+    /// No other attempt can succeed.
     ForGood(String),
 }
 
-/// The thread.
+/// The state of the thread.
 struct Writer {
     receiving: Receiving,
     redactor: Redactor,
-    /// Makes sessions, and who must answer; none without TLS.
+    /// Makes sessions, and holds the expected name of the server. `None` without TLS.
     tls: Option<(Client, Name)>,
     counts: Option<Counts>,
     sent: Sent,
-    /// When the run began, in ms since 1970.
+    /// Start of the run, in ms since 1970.
     began: i64,
     /// Seconds since the last sample.
     seconds: u64,
-    /// How long the run has lasted at the last second that came; none before the first.
+    /// Time since the start at the last second that arrived. `None` before the first.
     last: Option<Nanos>,
     waiting: VecDeque<Vec<u8>>,
     pause: Pause,
@@ -225,7 +225,7 @@ impl Writer {
                 Ok::<_, TlsConfigError>((Client::new(&receiving.tls, 1)?, Name::new(receiving.target.bare_host())?))
             })
             .transpose()?;
-        // A query may hold a key. Nothing that is said of it needs its values.
+        // A query may hold a key, and no message needs its values.
         let values = receiving.target.query.split('&').map(|one| one.split_once('=').map_or(one, |(_, value)| value));
         let of_query = values.map(str::to_owned);
         Ok(Self {
@@ -246,7 +246,8 @@ impl Writer {
     fn run(mut self, incoming: &Receiver<Item>) -> Outcome {
         while let Ok(item) = incoming.recv() {
             self.take(item);
-            // What came during the last attempt is counted first: it tells how late it is.
+            // Seconds that came during the last attempt are counted first, because they tell how
+            // late it is.
             for item in incoming.try_iter() {
                 self.take(item);
             }
@@ -291,7 +292,7 @@ impl Writer {
         }
     }
 
-    /// Sends what waits, unless it is too early after a failure.
+    /// Sends the waiting samples, unless it is too early after a failure.
     fn attempt(&mut self) {
         let now = self.last.unwrap_or(Nanos::ZERO);
         while !self.pause.lasts(now)
@@ -321,13 +322,14 @@ impl Writer {
         self.outcome.problem = problem;
     }
 
-    /// The last sample, and the end of every series.
+    /// Sends the last sample and the end of every series.
     fn end(&mut self) {
         let (Some(counts), Some(last)) = (self.counts.take(), self.last) else { return };
         self.queue_sample(&counts, last);
         let mut failures = 0;
         while let Some(batch) = self.waiting.front() {
-            // The last one counts everything: from now on only that one is worth an attempt.
+            // The last sample counts everything, so after a failure only that one is worth an
+            // attempt.
             let is_last = self.waiting.len() == 1;
             match self.send(batch, LAST_TIMEOUT) {
                 Ok(()) => self.arrived(),
@@ -349,7 +351,7 @@ impl Writer {
                 }
             }
         }
-        // Without it series end by themselves after five minutes.
+        // Without it, series end by themselves after five minutes.
         let _ = self.sent.end().map(|end| self.send(&end, LAST_TIMEOUT));
     }
 

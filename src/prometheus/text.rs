@@ -1,5 +1,5 @@
-//! What a scrape reads: Prometheus' text format 0.0.4, or OpenMetrics 1.0.0 for whoever prefers it.
-//! Histograms have classic buckets, since neither format has others.
+//! The text of a scrape: Prometheus' text format 0.0.4, or OpenMetrics 1.0.0 for clients that
+//! prefer it. Histograms have classic buckets, since neither format has others.
 
 use super::counts::{Counts, Distribution, Family, Kind, Labels, Scale, Value};
 use prometheus_client::collector::Collector;
@@ -9,8 +9,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 
-/// Upper bounds of the buckets of times, in microseconds: 1, 2.5 and 5 of each ten, from 100 µs to
-/// ten minutes.
+/// Upper bounds of the buckets of times, in microseconds: 1, 2.5 and 5 times each power of ten,
+/// from 100 µs to ten minutes.
 const BOUNDS_US: &[u64] = &[
     100,
     250,
@@ -35,23 +35,24 @@ const BOUNDS_US: &[u64] = &[
     600_000_000,
 ];
 
-/// The same of tokens: 1, 2 and 5, and then 1, 2.5 and 5 of each ten, up to a million.
+/// Upper bounds of the buckets of tokens: 1, 2 and 5, then 1, 2.5 and 5 times each power of ten, up
+/// to a million.
 const BOUNDS_TOKENS: &[u64] = &[
     1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000,
 ];
 
-/// Which text a scrape gets.
+/// The text format of a scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// 0.0.4, which everything reads.
+    /// Version 0.0.4, which every client reads.
     Prometheus,
     OpenMetrics,
 }
 
 impl Format {
-    /// What the `Accept` header of a scrape asks for. Prometheus names OpenMetrics with the higher
-    /// weight; whoever does not name it gets the older format.
+    /// Picks the format that the `Accept` header of a scrape prefers. Prometheus gives OpenMetrics
+    /// the higher weight. Clients that do not name it get the older format.
     pub fn accepted(accept: &str) -> Self {
         let weight = |name: &str| {
             let mut offers = accept.split(',').map(|offer| offer.split(';').map(str::trim));
@@ -68,7 +69,7 @@ impl Format {
         }
     }
 
-    /// The `Content-Type`, without which Prometheus 3 refuses a scrape.
+    /// Returns the `Content-Type`, without which Prometheus 3 refuses a scrape.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -77,17 +78,17 @@ impl Format {
     }
 }
 
-/// All that is known at one moment, ready to be written.
+/// All families at one moment, ready to be written.
 #[derive(Debug)]
 pub struct Exposition(Vec<Family>);
 
 impl Exposition {
-    /// What was counted by now; nothing before the run has begun.
+    /// Returns the counts so far. It is empty before the run has begun.
     pub fn of(counts: Option<&Counts>) -> Self {
         Self(counts.map(Counts::families).unwrap_or_default())
     }
 
-    /// The text of a scrape.
+    /// Returns the text of a scrape.
     pub fn render(self, format: Format) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
@@ -136,7 +137,7 @@ impl Collector for Exposition {
     }
 }
 
-/// How many fell between one bound and the next, and beyond the last.
+/// Returns the number of values between one bound and the next, and beyond the last.
 fn classic(distribution: &Distribution) -> Vec<(f64, u64)> {
     let scale = distribution.scale;
     let steps = match scale {
@@ -146,7 +147,8 @@ fn classic(distribution: &Distribution) -> Vec<(f64, u64)> {
     let bounds = steps.iter().map(|bound| *bound as f64 / scale.steps()).chain([f64::INFINITY]);
     let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
     for (lowest, _, n) in distribution.buckets.ranges() {
-        // A bound may lie within a bucket of ours, which is a thousandth wide: all of it counts.
+        // A bound may lie within one of our buckets, which are a thousandth wide. The whole bucket
+        // then counts as below the bound.
         if let Some(bucket) = buckets.get_mut(steps.partition_point(|bound| *bound < lowest)) {
             bucket.1 += n;
         }

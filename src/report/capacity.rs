@@ -1,4 +1,4 @@
-//! What a server can carry, as the table that people read.
+//! The result of `capacity` as a table for people.
 
 use crate::document::capacity::{By, Capacity, Step, Try};
 use crate::document::{Quantiles, ServerMetrics};
@@ -7,7 +7,7 @@ use crate::report::{human, server_says};
 use crate::units::{plural, short};
 use std::fmt::Write as _;
 
-/// A table of 80 columns.
+/// Formats the result as a table of 80 columns.
 pub fn text(found: &Capacity) -> String {
     let mut text = String::new();
     // Writing into a String cannot fail.
@@ -72,7 +72,7 @@ fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
     writeln!(text, "  held: tries in which every goal held, of all tries; numbers are of the last")
 }
 
-/// What the server said of itself at each load; nothing if it was not asked.
+/// Writes the server's own metrics at each load. It writes nothing if they were not read.
 fn write_server(found: &Capacity, text: &mut String) -> std::fmt::Result {
     let rows = server_rows(found);
     if !rows.is_empty() {
@@ -84,7 +84,7 @@ fn write_server(found: &Capacity, text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// A table of what the server said at each load.
+/// Writes a table of the server's metrics at each load.
 fn write_said<const N: usize>(
     found: &Capacity,
     text: &mut String,
@@ -105,12 +105,12 @@ fn write_said<const N: usize>(
     Ok(())
 }
 
-/// Each load, and what the server said of itself at its last try.
+/// Returns each load with the server's metrics at its last try.
 fn said_by_load(found: &Capacity) -> Vec<(String, Option<&ServerMetrics>)> {
     found.by_load().into_iter().map(|(step, _)| (short(step.load), step.server_metrics.as_ref())).collect()
 }
 
-/// A load, and what the server said of itself at its last try.
+/// Returns the cells of the server's metrics at the last try of each load.
 fn server_rows(found: &Capacity) -> Vec<(String, [String; 7])> {
     let all = found.by_load();
     if !all.iter().any(|(step, _)| server_says::has_any(step.server_metrics.as_ref())) {
@@ -122,7 +122,7 @@ fn server_rows(found: &Capacity) -> Vec<(String, [String; 7])> {
 /// The columns of the curve.
 const COLUMNS: [&str; 9] = ["load", "held", "ttft p95", "p99", "tbt p99", "req/s", "tokens/s", "failed", "goodput"];
 
-/// What a load is counted in.
+/// Returns the unit of a load.
 pub(crate) const fn load_name(by: By) -> &'static str {
     match by {
         By::Vus => "users",
@@ -130,9 +130,9 @@ pub(crate) const fn load_name(by: By) -> &'static str {
     }
 }
 
-/// The cells of the curve, a load each.
+/// Returns the cells of the curve, one row for each load.
 fn rows(found: &Capacity) -> Vec<[String; 9]> {
-    // A load is marked for any of its tries.
+    // A load is marked if any of its tries is.
     let bottlenecks: Vec<f64> = found.bottlenecks().collect();
     let undecided: Vec<u64> =
         found.curve.iter().filter(|step| step.undecided).map(|step| step.load.to_bits()).collect();
@@ -158,7 +158,7 @@ fn rows(found: &Capacity) -> Vec<[String; 9]> {
     found.by_load().into_iter().map(row).collect()
 }
 
-/// What else there is to know: steps that say nothing, and a search that had to end.
+/// Returns further notes: undecided steps, and a search that ran out of time.
 fn notes(found: &Capacity) -> Vec<String> {
     let mut notes = Vec::new();
     let (without_data, late) = found.undecided();
@@ -183,7 +183,7 @@ fn notes(found: &Capacity) -> Vec<String> {
     notes
 }
 
-/// What was found, for painters.
+/// Returns the result for painters.
 pub(crate) fn view(found: &Capacity) -> View {
     const CURVE: &[Column] = &[
         column("load", 8),
@@ -236,11 +236,11 @@ pub(crate) fn view(found: &Capacity) -> View {
     View { headline, head, verdict: Vec::new(), numbers, foot: None }
 }
 
-/// Said when this tool was at its limit.
+/// The warning if this tool was at its limit.
 const BOTTLENECK: &str = "WARNING: at the loads marked ! this tool was the bottleneck: more --workers, or a server on \
                           another machine, may show more";
 
-/// What was found, and how sure it is.
+/// Describes the result and how certain it is.
 fn sentence(found: &Capacity) -> String {
     let of = |t: Try| format!("{} of {}", t.held, t.held + t.failed);
     match (found.holds, found.fails) {
@@ -279,13 +279,13 @@ fn sentence(found: &Capacity) -> String {
     }
 }
 
-/// Why the search is incomplete, if it is.
+/// Returns the reason why the search is incomplete, if it is.
 fn early(found: &Capacity) -> Option<String> {
     let why = found.verdict.ended_early()?;
     Some(format!("the search is incomplete: {why}"))
 }
 
-/// What broke at the lowest load that failed.
+/// Returns the goals that broke at the lowest load that failed.
 fn why_not(found: &Capacity) -> Option<String> {
     let fails = found.fails?;
     let step = found

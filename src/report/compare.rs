@@ -1,5 +1,4 @@
-//! Comparison → what people read: a table of at most 80 columns, Markdown for a comment, test
-//! cases.
+//! A comparison for people: a table of at most 80 columns, Markdown for a comment, test cases.
 
 mod page;
 mod view;
@@ -13,7 +12,7 @@ use crate::compare::{Row, Verdict};
 use crate::document::comparison::Compared;
 use crate::report::view::{Case, Outcome};
 
-/// A test case for each gate.
+/// Returns a test case for each gate.
 pub(crate) fn cases(compared: &Compared<'_>) -> Vec<Case> {
     let case = |row: &Row| {
         let gate = row.gate.as_ref().map_or_else(String::new, |gate| gate.expression.clone());
@@ -37,7 +36,7 @@ pub(crate) fn cases(compared: &Compared<'_>) -> Vec<Case> {
     compared.comparison.gates().map(case).collect()
 }
 
-/// The gates that failed or could not be judged: title and message.
+/// Returns the gates that failed or could not be judged, as title and message.
 pub fn failures(compared: &Compared<'_>) -> Vec<(String, String)> {
     let failed = cases(compared).into_iter();
     failed
@@ -56,7 +55,7 @@ fn interval(row: &Row) -> String {
     )
 }
 
-/// As JUnit XML: a test case a gate.
+/// Returns the gates as JUnit XML, one test case each.
 pub fn junit(compared: &Compared<'_>) -> String {
     crate::report::junit::render("llmsim-blast compare", &[], &cases(compared))
 }

@@ -1,6 +1,6 @@
-//! Document → its series as CSV: a line a second, for spreadsheets and change-point tools. Only
-//! numbers, so nothing needs quotes; what is not known is empty. The columns are stable: new ones
-//! come last.
+//! The series of a document as CSV: a line a second, for spreadsheets and change-point tools. All
+//! fields are numbers, so nothing needs quotes. Unknown values are empty. The columns are stable:
+//! new ones come last.
 
 use crate::document::{Document, Quantiles};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ const HEADER: &str = "t_s,vus,in_flight,connections,http_reqs,failed,tokens_outp
     http_req_duration_p99_ms,client_cpu,busiest_worker_cpu,client_lag_p99_ms,server_cpu,server_rss_bytes,\
     ratelimit_remaining_requests,ratelimit_remaining_tokens,ratelimit_limit_requests,ratelimit_limit_tokens\n";
 
-/// The series as CSV.
+/// Returns the series as CSV.
 pub fn render(document: &Document) -> String {
     let mut text = HEADER.to_owned();
     for s in &document.series {
@@ -26,7 +26,7 @@ pub fn render(document: &Document) -> String {
         line.push(s.server_rss_bytes.map_or_else(String::new, |n| n.to_string()));
         let limits = s.remaining().levels();
         line.extend(limits.map(|(_, n)| n.map_or_else(String::new, |n| n.to_string())));
-        // A String takes everything.
+        // Writing into a String cannot fail.
         let _ = writeln!(text, "{}", line.join(","));
     }
     text

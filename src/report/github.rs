@@ -1,4 +1,4 @@
-//! What GitHub Actions shows: a summary in Markdown, and a few annotations.
+//! Output for GitHub Actions: a summary in Markdown, and a few annotations.
 
 use crate::document::{Document, Judgement, Measured, ReasonKind};
 use crate::redact::is_obeyed;
@@ -6,31 +6,31 @@ use crate::report::human;
 use crate::report::view::{Headline, Outcome, Tone, View, cases};
 use std::fmt::Write as _;
 
-/// GitHub shows ten annotations a step; the rest would push others out.
+/// GitHub shows ten annotations a step. More of ours would push others out.
 const MOST_ANNOTATIONS: usize = 5;
 
-/// `::error title=…::…`. The characters that end a command or a property are escaped as GitHub's
-/// toolkit does.
+/// Formats `::error title=…::…`. The characters that end a command or a property are escaped as in
+/// GitHub's toolkit.
 pub fn annotation(level: &str, title: &str, message: &str) -> String {
     let escaped = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
     format!("::{level} title={}::{}\n", property(title), escaped(message))
 }
 
-/// A line for each of the first rules that failed.
+/// Returns a line for each of the first rules that failed.
 pub fn annotations(failures: &[(String, String)]) -> String {
     failures.iter().take(MOST_ANNOTATIONS).map(|(title, message)| annotation("error", title, message)).collect()
 }
 
-/// Text inside a cell of a table, and nothing but text: what is tested has a name that somebody
-/// else may have chosen.
+/// Escapes text for a cell of a table, so that it has no markup. The tested server or profile may
+/// have a name that somebody else has chosen.
 pub(crate) fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '<' => cell.push_str("&lt;"),
             '&' => cell.push_str("&amp;"),
-            // A mention calls somebody.
+            // A mention would notify somebody.
             '@' => cell.push_str("&#64;"),
             '|' | '[' | ']' | '!' | '`' | '\\' => cell.extend(['\\', c]),
             c if is_obeyed(c) => cell.push(' '),
@@ -40,7 +40,7 @@ pub(crate) fn cell(text: &str) -> String {
     cell
 }
 
-/// What keeps a run from passing: title and message.
+/// Returns the reasons why a run does not pass, as title and message.
 pub fn failures(document: &Document) -> Vec<(String, String)> {
     let failed = cases(document).into_iter();
     failed
@@ -51,7 +51,7 @@ pub fn failures(document: &Document) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The summary of a run.
+/// Returns the summary of a run.
 pub fn summary(document: &Document) -> String {
     let Headline { tone, said, why, .. } = View::of(document).headline;
     let mark = match tone {

@@ -1,4 +1,4 @@
-//! Document → `HdrHistogram`'s interval log, the format of its Java, Python and Go tools: one
+//! A document as `HdrHistogram`'s interval log, the format of its Java, Python and Go tools: one
 //! histogram a second and metric, in µs.
 
 use crate::document::Document;
@@ -7,14 +7,14 @@ use crate::metrics::{Buckets, Distribution};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
-/// The log's maxima are in ms: values divided by this.
+/// Values are divided by this, because the log's maxima are in ms.
 const MICROS_IN_MS: f64 = 1e3;
 
-/// The log; lines of one metric carry its name as a tag. None when the document has no histograms
-/// of seconds.
+/// Returns the log. Lines of one metric carry its name as a tag. `None` if the document has no
+/// histograms of seconds.
 pub fn render(document: &Document) -> Option<String> {
     let started = document.run.started_at.parse::<Timestamp>().map_or(0.0, |t| t.as_millisecond() as f64 / 1e3);
-    // What stands in the file may hold anything, and a line of the log ends with a line.
+    // These texts may contain anything, and a line break would end a line of the log.
     let [version, id, started_at] = [&document.build.version, &document.run.id, &document.run.started_at]
         .map(|text| text.replace(char::is_control, "?"));
     let mut text = format!(
@@ -37,7 +37,7 @@ pub fn render(document: &Document) -> Option<String> {
             has_any = true;
             let longest = buckets.iter().last().map_or(0.0, |(micros, _)| micros as f64 / MICROS_IN_MS);
             let histogram = Distribution::of_buckets(buckets).encoded();
-            // A String takes everything.
+            // Writing into a String cannot fail.
             let _ = writeln!(text, "Tag={name},{}.000,1.000,{longest:.3},{histogram}", second.t_s);
         }
     }

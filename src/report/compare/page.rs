@@ -8,15 +8,15 @@ use crate::report::github::cell;
 use crate::report::terminal::{Style, paint};
 use std::fmt::Write as _;
 
-/// By it a bot finds its comment again, to update it instead of writing another.
+/// A bot finds its comment by this marker, to update it instead of writing another.
 const MARKER: &str = "<!-- llmsim-blast:compare -->";
 
-/// The page for a terminal.
+/// Returns the page for a terminal.
 pub fn terminal(compared: &Compared<'_>, style: Style) -> String {
     paint(view(compared), style)
 }
 
-/// Markdown for a comment or a summary: the verdict, the gates, and the rest folded.
+/// Returns Markdown for a comment or a summary: the verdict, the gates, and the rest folded.
 pub fn markdown(compared: &Compared<'_>) -> String {
     let c = compared.comparison;
     let icon = match (c.failed() > 0, c.indicative || c.inconclusive() > 0 || c.unjudged() > 0) {
@@ -36,7 +36,7 @@ pub fn markdown(compared: &Compared<'_>) -> String {
             let effect = row.change.map_or_else(|| "-".to_owned(), |c| change(&row.measure, c.effect));
             let bold = if row.verdict == Verdict::Regressed { "**" } else { "" };
             let verdict = row.verdict.name();
-            // Inside a code span nothing is markup, but a bar still ends the cell.
+            // A code span has no markup, but a bar still ends the cell.
             let name = name.replace('|', "\\|").replace('`', "'");
             let _ =
                 writeln!(text, "| `{name}` | {base} | {head} | {effect} | {} | {bold}{verdict}{bold} |", interval(row));

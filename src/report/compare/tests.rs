@@ -7,7 +7,7 @@ use crate::document::tests::all_sorts;
 use crate::report::terminal::Style;
 use serde_json::Value;
 
-/// A run of the same test, so many percent slower.
+/// Returns a run of the same test.
 fn document(id: usize) -> Document {
     let mut document = all_sorts().remove(0).1;
     document.run.id = format!("run-{id}");
@@ -35,7 +35,7 @@ fn regressed() -> (Vec<Run>, Vec<Run>, Comparison) {
     (base, head, comparison)
 }
 
-/// As a terminal of 80 columns has it.
+/// Returns the page for a terminal of 80 columns.
 fn page(compared: &Compared<'_>) -> String {
     terminal(compared, Style { color: false, width: 80 })
 }

@@ -1,4 +1,4 @@
-//! What is said of a comparison, on every kind of page.
+//! The texts about a comparison, for every kind of page.
 
 use crate::compare::{Comparison, LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
 use crate::document::comparison::Compared;
@@ -6,7 +6,8 @@ use crate::report::human;
 use crate::units::plural;
 use std::collections::BTreeSet;
 
-/// A change, in percent or in percentage points; from ten times as much on, by how many times.
+/// Formats a change in percent or in percentage points. An increase to ten times or more is shown
+/// as a factor.
 pub(crate) fn change(measure: &Measure, change: f64) -> String {
     let unit = if measure.unit() == Unit::Share { "pp" } else { "%" };
     let percent = change * 100.0;
@@ -15,7 +16,7 @@ pub(crate) fn change(measure: &Measure, change: f64) -> String {
         p if p < 0.005 => format!("0{unit}"),
         p if p < 9.95 => format!("{percent:+.2}{unit}"),
         p if p < 99.95 => format!("{percent:+.1}{unit}"),
-        // Something is left: not all of it has gone.
+        // A rest remains, so the drop must not be rounded to 100 %.
         _ if percent < 0.0 && unit == "%" => format!("{percent:+.2}%"),
         p if p >= 9_900.0 && unit == "%" => format!("×{:.0}", change + 1.0),
         p if p >= 900.0 && unit == "%" => format!("×{:.1}", change + 1.0),
@@ -82,7 +83,7 @@ pub(super) fn verdict_line(compared: &Compared<'_>) -> String {
     }
 }
 
-/// What stands at the head of the interval's column.
+/// Returns the heading of the interval's column.
 pub(crate) fn interval_title(comparison: &Comparison) -> String {
     let percent = format!("{:.1}", comparison.confidence * 100.0);
     let percent = percent.trim_end_matches(".0");
@@ -99,7 +100,7 @@ pub(super) fn servers(runs: &[Run]) -> String {
     if all.is_empty() { "unknown server".to_owned() } else { all }
 }
 
-/// How small a change these runs could have shown.
+/// Returns the smallest change that these runs could have shown.
 pub(super) fn detectable(compared: &Compared<'_>) -> Option<String> {
     let gates: Vec<&Row> = compared.comparison.gates().collect();
     let rows = if gates.is_empty() { compared.comparison.rows.iter().collect() } else { gates };
@@ -122,7 +123,7 @@ pub(super) fn notes(compared: &Compared<'_>) -> Vec<String> {
     }
     let of_gates = c.gates().filter_map(|row| Some(format!("{}: {}", row.measure, row.note.as_ref()?)));
     notes.extend(of_gates);
-    // Why there is no interval is the same for all: said once.
+    // The reason for a missing interval is the same for all of them, so it is given once.
     let others = || c.rows.iter().filter(|row| row.gate.is_none() && row.change.is_some());
     if let Some(note) = others().find_map(|row| row.note.as_ref()) {
         let n = others().filter(|row| row.note.as_ref() == Some(note)).count();

@@ -1,18 +1,18 @@
-//! What a plan asked for, in words.
+//! The requested load of a plan, in words.
 
 use crate::report::human;
 use crate::units::plural;
 use serde_json::{Map, Value};
 
-/// Stages that are told; the plan in the document has all.
+/// Most stages that are listed. The plan in the document has all of them.
 const STAGES_TOLD: usize = 8;
 
-/// The load that was asked for; none of a plan of another build that is not understood.
+/// Describes the requested load. `None` for a plan of another build that is not understood.
 pub(super) fn load(plan: &Map<String, Value>) -> Option<String> {
     let whole = |key: &str| plan.get(key).and_then(Value::as_u64);
     let ms = |key: &str| plan.get(key).and_then(Value::as_f64).map(|ms| human::length(ms / 1e3));
     let users = |n: u64| plural(n, "user");
-    // Arrivals are a number per time unit.
+    // Arrivals are given per time unit.
     let unit_s = plan.get("time_unit").and_then(Value::as_f64).filter(|ms| *ms > 0.0).map_or(1.0, |ms| ms / 1e3);
     let rate = |n: u64| human::per_second(n as f64 / unit_s);
     let arrival = plan.get("arrival").and_then(Value::as_str).unwrap_or("constant");
@@ -33,7 +33,7 @@ pub(super) fn load(plan: &Map<String, Value>) -> Option<String> {
     })
 }
 
-/// ` to 50 in 30s, to 0 in 10s`
+/// Formats the stages as ` to 50 in 30s, to 0 in 10s`.
 fn stages(plan: &Map<String, Value>, shown: &dyn Fn(u64) -> String) -> Option<String> {
     let all = plan.get("stages")?.as_array()?;
     let stage = |stage: &Value| {
