@@ -1,4 +1,4 @@
-//! Numbers as people read them: three significant digits and a unit that fits.
+//! Numbers for people: three significant digits and a unit that fits.
 
 use crate::redact::is_obeyed;
 use crate::units::Nanos;
@@ -6,20 +6,20 @@ use crate::units::Nanos;
 /// Units of a time and their length in ms, ascending.
 const TIME_UNITS: [(&str, f64); 4] = [("ns", 1e-6), ("µs", 1e-3), ("ms", 1.0), ("s", 1e3)];
 
-/// From here on a time is told in minutes.
+/// From this length on a time is shown in minutes.
 const MINUTES_FROM_MS: f64 = 59_950.0;
 
 /// Steps of a thousand, for bytes and rates.
 const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
 
-/// A time: `850µs`, `12.3ms`, `1.00s`, `2m05s`, `1h02m`. At most six characters below a hundred
-/// hours.
+/// Formats a time: `850µs`, `12.3ms`, `1.00s`, `2m05s`, `1h02m`. It has at most six characters
+/// below a hundred hours.
 pub(crate) fn time(ms: f64) -> String {
     time_with(ms, 0)
 }
 
-/// A time with two digits more, to stand beside the bound that it is compared with: `2.0004s` is
-/// not below 2 s, `2.00s` might be.
+/// Formats a time with two more digits, to stand beside the bound that it is compared with:
+/// `2.0004s` is not below 2 s, but `2.00s` might be.
 pub(crate) fn precise_time(ms: f64) -> String {
     time_with(ms, 2)
 }
@@ -39,30 +39,30 @@ fn time_with(ms: f64, more_digits: usize) -> String {
             hours => format!("{hours}h{:02}m", minutes % 60),
         };
     }
-    // The first unit in which the rounded number has at most three digits: 999.6µs is 1.00ms.
+    // Takes the first unit in which the rounded number has at most three digits: 999.6µs is 1.00ms.
     let fits = |(_, length): &&(&str, f64)| ms / length < 999.5;
     let (unit, length) = TIME_UNITS.iter().find(fits).unwrap_or(&TIME_UNITS[3]);
     format!("{}{unit}", digits(ms / length, more_digits))
 }
 
-/// A length of a run: as a time, but whole seconds without a fraction.
+/// Formats the length of a run like a time, but whole seconds without a fraction.
 pub(crate) fn length(seconds: f64) -> String {
     if seconds.fract() == 0.0 { Nanos::from_secs_f64(seconds).to_string() } else { time(seconds * 1e3) }
 }
 
-/// Bytes: `999 B`, `1.23 MB` (of 1,000, as k6 prints them).
+/// Formats bytes: `999 B`, `1.23 MB` (powers of 1,000, as in k6).
 pub(crate) fn bytes(n: f64) -> String {
     let (number, prefix) = scaled(n);
     format!("{number} {prefix}B")
 }
 
-/// A rate: `0.10/s`, `45.7/s`, `4.57k/s`.
+/// Formats a rate: `0.10/s`, `45.7/s`, `4.57k/s`.
 pub(crate) fn per_second(rate: f64) -> String {
     let (number, prefix) = scaled(rate);
     format!("{number}{prefix}/s")
 }
 
-/// A count that fits into eight columns: whole up to 99,999,999, then `123M`.
+/// Formats a count for eight columns: whole up to 99,999,999, then `123M`.
 pub(crate) fn count(n: u64) -> String {
     if n < 100_000_000 {
         return n.to_string();
@@ -71,7 +71,8 @@ pub(crate) fn count(n: u64) -> String {
     format!("{number}{prefix}")
 }
 
-/// `text` in lines of at most `columns`, broken at blanks; a longer word has a line of its own.
+/// Splits `text` into lines of at most `columns`, broken at blanks. A longer word has a line of its
+/// own.
 pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -86,7 +87,8 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// At most `columns` characters, an ellipsis for the rest, and no control characters.
+/// Cuts `text` to at most `columns` characters, with an ellipsis for the rest, and replaces control
+/// characters.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     let clean = text.chars().map(|c| if is_obeyed(c) { '?' } else { c });
     if text.chars().count() <= columns {
@@ -95,7 +97,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     clean.take(columns.saturating_sub(1)).chain((columns > 0).then_some('…')).collect()
 }
 
-/// A share: `0.10%`. A share that is neither nothing nor all is not rounded to either.
+/// Formats a share: `0.10%`. Shares other than 0 and 1 are never rounded to 0 or 100 %.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
@@ -122,7 +124,7 @@ fn scaled(n: f64) -> (String, &'static str) {
     (digits(number, 0), prefix)
 }
 
-/// Three significant digits, and `more` after the point.
+/// Formats three significant digits, and `more` digits after them.
 fn digits(x: f64, more: usize) -> String {
     let after_point = match x.abs() {
         a if a < 9.995 => 2,

@@ -1,5 +1,5 @@
-//! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure
-//! says value and limit.
+//! The results of rules as JUnit XML, which every CI shows: a test case for each rule, whose
+//! failure has value and limit.
 
 use crate::document::Document;
 use crate::redact::is_obeyed;
@@ -7,7 +7,7 @@ use crate::report::view::{Case, Outcome, cases};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
 
-/// A test suite, as XML.
+/// Returns a test suite as XML.
 pub(crate) fn render(suite: &str, properties: &[(&str, String)], cases: &[Case]) -> String {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     let written = write(&mut writer, suite, properties, cases);
@@ -17,7 +17,7 @@ pub(crate) fn render(suite: &str, properties: &[(&str, String)], cases: &[Case])
     text
 }
 
-/// A run: every threshold and endpoint, and every other reason why it does not pass.
+/// Returns a run: every threshold and endpoint, and every other reason why it does not pass.
 pub fn of_run(document: &Document) -> String {
     render(&format!("llmsim-blast {}", document.run.profile), &properties(document), &cases(document))
 }
@@ -34,7 +34,8 @@ fn properties(document: &Document) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// XML 1.0 has no place for control characters and two that are none, escaped or not (section 2.2).
+/// Replaces control characters, U+FFFE and U+FFFF. XML 1.0 forbids them, escaped or not (section
+/// 2.2).
 fn clean(text: &str) -> String {
     let is_none = |c: char| (is_obeyed(c) && !matches!(c, '\n' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().map(|c| if is_none(c) { '?' } else { c }).collect()

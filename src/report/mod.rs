@@ -1,4 +1,4 @@
-//! Pages: a document in, text out. Pure. One file a format.
+//! Report pages: a document goes in, text comes out. Pure. One file for each format.
 
 pub mod capacity;
 pub mod compare;

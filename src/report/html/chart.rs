@@ -1,31 +1,31 @@
-//! One chart: what is drawn, the same numbers in words, and as a table.
+//! One chart: its picture, the same numbers in words, and as a table.
 //!
-//! [`Picture`] is all that the page's script gets; [`Chart`] adds what stands around it. A reader
-//! who sees no picture finds its numbers in the words and in the table.
+//! [`Picture`] is the part for the page's script, and [`Chart`] adds its surroundings. Readers who
+//! do not see the picture find its numbers in the words and in the table.
 
 use super::thin::spans;
 use crate::metrics::Trend;
 use crate::report::human;
 use serde::{Serialize, Serializer};
 
-/// Rows of a table below a chart.
+/// Most rows of a table below a chart.
 const MOST_ROWS: usize = 50;
 
 /// A chart with its surroundings.
 #[derive(Debug)]
 pub(super) struct Chart {
-    /// Names it on the page.
+    /// The chart's name on the page.
     pub(super) id: String,
     pub(super) title: String,
-    /// What the title does not say.
+    /// Details that the title leaves out.
     pub(super) note: String,
-    /// What it shows, a sentence each.
+    /// A description of the picture, one sentence for each series.
     pub(super) words: Vec<String>,
     pub(super) table: Sheet,
     pub(super) picture: Picture,
 }
 
-/// What the times of a metric are, as a title.
+/// Returns the title for the times of a metric.
 pub(super) const fn title(trend: Trend) -> &'static str {
     match trend {
         Trend::Ttft => "Time to first token",
@@ -34,16 +34,16 @@ pub(super) const fn title(trend: Trend) -> &'static str {
     }
 }
 
-/// Numbers as text.
+/// A table of numbers as text.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
-    /// What a row is.
+    /// The meaning of a row.
     pub(super) note: String,
     pub(super) head: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// What is drawn.
+/// The contents of a picture.
 #[derive(Debug, Serialize)]
 pub(super) struct Picture {
     pub(super) kind: Kind,
@@ -52,7 +52,8 @@ pub(super) struct Picture {
     /// A second scale, on the right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) right: Option<Axis>,
-    /// Where the points are; none of a chart over the time of the run, which all share.
+    /// Places of the points. `None` for a chart over the time of the run, because all such charts
+    /// share the places.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) at: Option<Vec<Number>>,
     pub(super) series: Vec<Series>,
@@ -66,12 +67,12 @@ pub(super) struct Picture {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     Lines,
-    /// Areas upon each other.
+    /// Stacked areas.
     Stack,
     Heat,
 }
 
-/// What numbers are of.
+/// The unit of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Unit {
@@ -83,7 +84,7 @@ pub(super) enum Unit {
     Rate,
     Count,
     Bytes,
-    /// Of processors.
+    /// Processor cores.
     Cores,
     /// 0 to 1.
     Share,
@@ -103,7 +104,7 @@ pub(super) struct Axis {
 pub(super) enum Scale {
     Linear,
     Log,
-    /// The reader chooses.
+    /// The reader can choose.
     Either,
 }
 
@@ -111,14 +112,14 @@ pub(super) enum Scale {
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) values: Vec<Option<Number>>,
-    /// Which dashes it has; 0 is a whole line.
+    /// The dash pattern. 0 is a solid line.
     pub(super) dash: usize,
-    /// Which colour of the page's it has.
+    /// The colour, as its number on the page.
     pub(super) color: usize,
-    /// On the right scale.
+    /// True if the series uses the right scale.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_right: bool,
-    /// Every value has a mark.
+    /// True if every value has a mark.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) has_points: bool,
 }
@@ -135,36 +136,36 @@ pub(super) struct Band {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum BandKind {
-    /// Not measured: warm-up and cooldown.
+    /// Not measured (warm-up and cooldown), or the knee of a search.
     Outside,
     Stage,
     /// The goals do not hold.
     Beyond,
 }
 
-/// A value to look at.
+/// A value to compare with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Line {
     pub(super) at: f64,
     pub(super) name: String,
-    /// Across the horizontal axis rather than the vertical one.
+    /// True if it stands on the horizontal axis rather than the vertical one.
     pub(super) is_upright: bool,
-    /// It was not kept.
+    /// True if the values did not keep to it.
     pub(super) is_broken: bool,
 }
 
-/// How many times fell where: time across, latency up.
+/// Numbers of values by place: time across, latency up.
 #[derive(Debug, Serialize)]
 pub(super) struct Heat {
-    /// Where the columns begin, and where the last one ends.
+    /// Beginnings of the columns, then the end of the last one.
     pub(super) columns: Vec<Number>,
-    /// Where the rows begin, and where the last one ends.
+    /// Beginnings of the rows, then the end of the last one.
     pub(super) rows: Vec<Number>,
-    /// Of each column: a row, how many fell in it, the next row, …
+    /// For each column: a row, the number of values in it, the next row, …
     pub(super) cells: Vec<Vec<u64>>,
 }
 
-/// A number with four significant digits: no screen shows more, and a page is many numbers.
+/// A number with four significant digits. No screen shows more, and a page has many numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Number(pub(super) f64);
 
@@ -172,7 +173,7 @@ impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         /// Digits that are kept.
         const DIGITS: i32 = 4;
-        /// Beyond it whole numbers are not exact.
+        /// From this value on, integers in a double are not exact.
         const WHOLE: f64 = 9e15;
         let n = self.0;
         if !n.is_finite() {
@@ -192,13 +193,13 @@ impl Serialize for Number {
     }
 }
 
-/// The numbers of a picture.
+/// Converts the numbers of a picture.
 pub(super) fn numbers(values: impl IntoIterator<Item = f64>) -> Vec<Number> {
     values.into_iter().map(Number).collect()
 }
 
 impl Unit {
-    /// A value for people.
+    /// Formats a value for people.
     pub(super) fn shown(self, value: f64) -> String {
         match self {
             Self::Clock => human::length(value),
@@ -213,7 +214,7 @@ impl Unit {
     }
 }
 
-/// `p99.9` for 1,000.
+/// Formats a quantile, such as `p99.9` for 1,000.
 pub(super) fn quantile(odds: f64) -> String {
     let percent = (1.0 - 1.0 / odds.max(1.0)) * 100.0;
     let text = format!("{percent:.4}");
@@ -225,17 +226,17 @@ impl Axis {
         Self { unit, name: name.to_owned(), scale }
     }
 
-    /// Seconds since the start of the run.
+    /// Returns an axis of seconds since the start of the run.
     pub(super) fn clock() -> Self {
         Self::new(Unit::Clock, "time since the start", Scale::Linear)
     }
 
-    /// A latency.
+    /// Returns an axis of latencies.
     pub(super) fn latency() -> Self {
         Self::new(Unit::Time, "", Scale::Either)
     }
 
-    /// Anything that begins at zero.
+    /// Returns an axis that begins at zero.
     pub(super) fn plain(unit: Unit) -> Self {
         Self::new(unit, "", Scale::Linear)
     }
@@ -254,7 +255,7 @@ impl Series {
     }
 }
 
-/// A series as it was measured, of which words and tables are made.
+/// A series as it was measured, for words and tables.
 #[derive(Debug, Clone)]
 pub(super) struct Measured {
     pub(super) name: String,
@@ -271,11 +272,11 @@ impl Measured {
         self.values.iter().all(Option::is_none)
     }
 
-    /// From where to where it went, and when it was highest.
+    /// Describes the range of the series, and the place of its highest value.
     fn words(&self, at: &[f64], x: Unit) -> Option<String> {
         let known = || self.values.iter().zip(at).filter_map(|(value, at)| Some(((*value)?, *at)));
         let (least, _) = known().min_by(|a, b| a.0.total_cmp(&b.0))?;
-        // The first of equals.
+        // Keeps the first of equal values.
         let (most, when) = known().fold(None, |best: Option<(f64, f64)>, one| match best {
             Some(best) if best.0 >= one.0 => Some(best),
             _ => Some(one),
@@ -290,7 +291,7 @@ impl Measured {
     }
 }
 
-/// How several values become the one of a row.
+/// The way in which several values become the one of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fold {
     Highest,
@@ -319,12 +320,12 @@ impl Fold {
     }
 }
 
-/// The words of series at these places.
+/// Returns the words of series at these places.
 pub(super) fn words(series: &[Measured], at: &[f64], x: Unit) -> Vec<String> {
     series.iter().filter_map(|one| one.words(at, x)).collect()
 }
 
-/// The table of series at these places.
+/// Returns the table of series at these places.
 pub(super) fn table(series: &[Measured], at: &[f64], x: Unit, fold: Fold) -> Sheet {
     let rows = spans(at.len(), MOST_ROWS);
     let width = rows.iter().map(std::iter::ExactSizeIterator::len).max().unwrap_or(1);

@@ -1,4 +1,4 @@
-//! The page of a comparison: both sides' distributions on one axis, with what the gates say.
+//! The page of a comparison: both sides' distributions on one axis, with the results of the gates.
 
 use super::chart::{Chart, title};
 use super::interval;
@@ -11,10 +11,10 @@ use crate::report::compare::{change, view};
 use crate::report::view::{Block, Piece, Tone};
 use std::collections::BTreeSet;
 
-/// Gates with a tile of their own.
+/// Most gates with a tile.
 const MOST_TILES: usize = 8;
 
-/// The page of a comparison.
+/// Returns the page of a comparison.
 pub fn of_comparison(compared: &Compared<'_>) -> String {
     let view = view(compared);
     let sides = [("base", compared.base), ("head", compared.head)];
@@ -62,7 +62,7 @@ fn tiles(compared: &Compared<'_>) -> Vec<Tile> {
     compared.comparison.gates().take(MOST_TILES).map(gate).collect()
 }
 
-/// Both sides of a metric; none if neither has it.
+/// Returns the chart of both sides of a metric. `None` if neither has it.
 fn chart(compared: &Compared<'_>, of: Trend) -> Option<Chart> {
     let sides = [("base", sum(compared.base, of)), ("head", sum(compared.head, of))];
     let sides: Vec<(String, Buckets)> = sides.into_iter().map(|(name, sum)| (name.to_owned(), sum)).collect();
@@ -81,7 +81,7 @@ fn chart(compared: &Compared<'_>, of: Trend) -> Option<Chart> {
     quantiles::chart(draft, &sides)
 }
 
-/// The times of all runs of a side.
+/// Adds the times of all runs of a side.
 fn sum(runs: &[Run], of: Trend) -> Buckets {
     let times = runs.iter().filter_map(|run| run.summary()?.trend(of, None));
     let decoded = times.filter_map(|times| Buckets::decode(&times.encoded()).ok());

@@ -1,4 +1,4 @@
-//! Where the latencies of each second lay, as a map of time and latency.
+//! The latencies of each second, as a map of time and latency.
 
 use super::chart::{Axis, Band, Chart, Heat, Kind, Line, Picture, Scale, Sheet, numbers, title};
 use super::thin::spans;
@@ -6,26 +6,26 @@ use crate::document::Second;
 use crate::metrics::{Buckets, Trend};
 use crate::report::human;
 
-/// Columns of a map: each a few pixels wide.
+/// Most columns of a map. Each is a few pixels wide.
 const MOST_COLUMNS: usize = 240;
-/// Rows of a map, and how many a tenfold of latency gets.
+/// Most rows of a map, and rows per factor of ten in latency.
 const MOST_ROWS: usize = 44;
 const ROWS_A_TENFOLD: f64 = 22.0;
-/// The same where maps of several stretches of time are put together.
+/// Rows per factor of ten where maps of several stretches of time are joined.
 pub(super) const FIXED_ROWS_A_TENFOLD: f64 = 11.0;
-/// Rows of the table below it.
+/// Most rows of the table below the map.
 const TABLE_ROWS: usize = 50;
 
-/// Where the rows of a map lie.
+/// The placement of a map's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {
-    /// As the times of this map need.
+    /// Fitted to the times of this map.
     Fitted,
     /// On one grid for all maps.
     Fixed,
 }
 
-/// A metric's map; none of a run without histograms of its seconds.
+/// Returns a metric's map. `None` for a run without histograms of its seconds.
 pub(super) fn chart(trend: Trend, series: &[Second], (bands, lines): (&[Band], &[Line]), rows: Rows) -> Option<Chart> {
     let columns = columns(trend, series);
     let all = columns.iter().fold(Buckets::default(), |mut sum, (_, _, buckets)| {
@@ -69,7 +69,7 @@ pub(super) fn chart(trend: Trend, series: &[Second], (bands, lines): (&[Band], &
     })
 }
 
-/// A few seconds each, with what was recorded in them.
+/// Returns the columns: the beginning and the end of a few seconds, and the times recorded in them.
 fn columns(trend: Trend, series: &[Second]) -> Vec<(f64, f64, Buckets)> {
     let column = |span: std::ops::Range<usize>| {
         let seconds = series.get(span)?;
@@ -84,7 +84,7 @@ fn columns(trend: Trend, series: &[Second]) -> Vec<(f64, f64, Buckets)> {
                     _ => h.http_req_duration.clone(),
                 }
             };
-            // One that was damaged is left out: the document was checked as a whole.
+            // A damaged histogram is left out here. The document was checked as a whole.
             let kinds = second.requests.values().filter_map(of).filter_map(|text| Buckets::decode(&text).ok());
             kinds.for_each(|buckets| sum.add(&buckets));
         }
@@ -93,7 +93,7 @@ fn columns(trend: Trend, series: &[Second]) -> Vec<(f64, f64, Buckets)> {
     spans(series.len(), MOST_COLUMNS).into_iter().filter_map(column).collect()
 }
 
-/// Where the rows begin and the last one ends, in ms; none of nothing.
+/// Returns the beginnings of the rows and the end of the last one, in ms. `None` without values.
 fn edges(all: &Buckets, rows: Rows) -> Option<Vec<f64>> {
     let least = all.iter().next().map(|(micros, _)| micros.max(1) as f64 / 1e3)?;
     let most = all.iter().last().map(|(micros, _)| micros.max(1) as f64 / 1e3)?;
@@ -102,7 +102,7 @@ fn edges(all: &Buckets, rows: Rows) -> Option<Vec<f64>> {
         let (low, high) = (place(least).floor() as i32, (place(most) + 1e-9).ceil() as i32);
         return Some((low..=high.max(low + 1)).map(|i| 10_f64.powf(f64::from(i) / FIXED_ROWS_A_TENFOLD)).collect());
     }
-    // Some room around a single value.
+    // Leave some room around a single value.
     let (low, high) = (least / 1.1, most * 1.1);
     let rows = ((high / low).log10() * ROWS_A_TENFOLD).ceil().clamp(4.0, MOST_ROWS as f64) as usize;
     let step = (high / low).powf(1.0 / rows as f64);

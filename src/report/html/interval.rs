@@ -7,24 +7,24 @@ use crate::report::view::Tone;
 
 /// The plot's width, in its own units.
 const WIDTH: f64 = 400.0;
-/// Left free on both sides, of the stretch between the outermost values.
+/// Margin on both sides, relative to the distance between the outermost values.
 const MARGIN: f64 = 0.12;
-/// Labels nearer to an edge than this are not centred, or they would be cut off.
+/// Labels nearer to an edge than this are not centred, because they would be cut off.
 const NEAR: f64 = 40.0;
 
-/// A gate as it is drawn: places are from 0 to [`WIDTH`].
+/// A gate as it is drawn. Places are from 0 to [`WIDTH`].
 #[derive(Debug)]
 pub(super) struct Interval {
     pub(super) name: String,
-    /// The same in words.
+    /// A description in words.
     pub(super) words: String,
     pub(super) tone: Tone,
     pub(super) zero: Mark,
     pub(super) effect: f64,
-    /// Both ends of the interval; none if it is not known.
+    /// Both ends of the interval. `None` if it is unknown.
     pub(super) ends: Option<(f64, f64)>,
     pub(super) limit: Option<Mark>,
-    /// Where the gate fails: from here, and so wide.
+    /// The range in which the gate fails: its beginning and its width.
     pub(super) beyond: Option<(f64, f64)>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Interval {
 pub(super) struct Mark {
     pub(super) at: f64,
     pub(super) label: String,
-    /// How the label lies to its place, as SVG names it.
+    /// The alignment of the label, as named in SVG.
     pub(super) anchor: &'static str,
 }
 
@@ -48,7 +48,7 @@ impl Mark {
     }
 }
 
-/// All gates whose change is known.
+/// Returns all gates whose change is known.
 pub(super) fn of(compared: &Compared<'_>) -> Vec<Interval> {
     compared.comparison.gates().filter_map(|row| one(row, compared)).collect()
 }
@@ -64,7 +64,7 @@ fn one(row: &Row, compared: &Compared<'_>) -> Option<Interval> {
     let outermost = [Some(c.effect), Some(0.0), row.limit, ends.map(|ends| ends.0), ends.map(|ends| ends.1)];
     let outermost = || outermost.into_iter().flatten();
     let (low, high) = (outermost().fold(f64::INFINITY, f64::min), outermost().fold(f64::NEG_INFINITY, f64::max));
-    // Where nothing differs, zero is in the middle.
+    // If all values are equal, zero is in the middle.
     let stretch = if high > low { high - low } else { 1.0 };
     let place = |n: f64| {
         let at = ((n - low) / stretch + MARGIN) / (1.0 + 2.0 * MARGIN) * WIDTH;
@@ -91,7 +91,7 @@ fn one(row: &Row, compared: &Compared<'_>) -> Option<Interval> {
     })
 }
 
-/// As exactly as can be drawn.
+/// Rounds to a tenth of a unit, which is as precise as the drawing.
 fn rounded(at: f64) -> f64 {
     (at * 10.0).round() / 10.0
 }

@@ -4,7 +4,7 @@ use super::chart::Line;
 use crate::document::{Judged, Judgement};
 use crate::units::Nanos;
 
-/// The lines of the thresholds on times of this metric, of all kinds of request together.
+/// Returns the lines of the thresholds on this metric's times, over all kinds of request.
 pub(super) fn lines(metric: &str, thresholds: &[Judged]) -> Vec<Line> {
     let ours = thresholds.iter().filter(|judged| judged.metric == metric);
     ours.filter_map(|judged| {
@@ -15,7 +15,7 @@ pub(super) fn lines(metric: &str, thresholds: &[Judged]) -> Vec<Line> {
     .collect()
 }
 
-/// The lines of goals as `capacity` keeps them: `ttft p(95)<500ms`.
+/// Returns the lines of goals in the form in which `capacity` keeps them: `ttft p(95)<500ms`.
 pub(super) fn goal_lines(metric: &str, goals: &[String]) -> Vec<Line> {
     let ours = goals.iter().filter_map(|goal| goal.split_once(' ').filter(|(name, _)| *name == metric));
     let line = |(_, expression): (&str, &str)| {
@@ -29,7 +29,7 @@ pub(super) fn goal_lines(metric: &str, goals: &[String]) -> Vec<Line> {
     ours.filter_map(line).collect()
 }
 
-/// What a time is compared with, in ms; none of an expression that counts.
+/// Returns the bound of a time, in ms. `None` for an expression that counts.
 fn bound(expression: &str) -> Option<f64> {
     let at = expression.find(['<', '>', '=', '!'])?;
     let (aggregation, rest) = expression.split_at(at);

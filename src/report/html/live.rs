@@ -1,8 +1,8 @@
 //! The page while a run lasts: the same charts, which grow second by second.
 //!
-//! The page itself holds no numbers. They come as frames: the first holds everything so far,
-//! and each later one a second. A frame of a second has what the report's charts are of a run of
-//! that one second, so that the browser only puts them one after the other.
+//! The page itself holds no numbers. They come as frames: the first holds everything so far, and
+//! each later one a second. The frame of a second holds the report's charts for a run of that one
+//! second, so the browser only joins them.
 
 use super::chart::{Chart, Number, Picture, Unit};
 use super::heat::Rows;
@@ -16,7 +16,7 @@ use crate::report::{capacity, human, throughput};
 use crate::units::plural;
 use serde::Serialize;
 
-/// Charts in the order of the report; those that are not listed come last.
+/// Charts in the order of the report. Charts that are not listed come last.
 const ORDER: [&str; 12] = [
     "ttft",
     "tbt",
@@ -32,25 +32,25 @@ const ORDER: [&str; 12] = [
     "heat-http_req_duration",
 ];
 
-/// Curves over the steps of a sweep come first, and there are fewer than this.
+/// Curves over the steps of a sweep come first. There are fewer of them than this.
 const MOST_OF_STEPS: usize = 100;
-/// What their names begin with.
+/// The prefix of the names of these curves.
 const OF_STEPS: &str = "steps-";
 
-/// What a frame needs beside its seconds.
+/// The contents of a frame besides its seconds.
 #[derive(Debug, Clone)]
 pub struct Now {
-    /// How far the run is: `35s of 4m`.
+    /// The progress of the run: `35s of 4m`.
     pub clock: String,
-    /// Where in its plan.
+    /// The place in the plan.
     pub stage: String,
     /// Failed requests so far.
     pub failed: RateValue,
-    /// The times so far that the distributions are drawn from.
+    /// The times so far from which the distributions are drawn.
     pub times: Vec<(Trend, Buckets)>,
 }
 
-/// What the browser is told.
+/// A frame for the browser.
 #[derive(Serialize)]
 struct Frame<'a> {
     clock: &'a str,
@@ -73,28 +73,28 @@ struct Drawn<'a> {
     id: &'a str,
     title: &'a str,
     note: &'a str,
-    /// Its place on the page.
+    /// Position on the page.
     order: usize,
-    /// A second without a value was zero, and not unknown.
+    /// True if a second without a value means zero, false if it means unknown.
     counts: bool,
     #[serde(flatten)]
     picture: &'a Picture,
 }
 
-/// What the browser is told of the steps of a sweep.
+/// The steps of a sweep, for the browser.
 #[derive(Serialize)]
 struct Steps<'a> {
-    /// The steps that are over, each in a line.
+    /// The finished steps, one line each.
     told: &'a [String],
     charts: Vec<Drawn<'a>>,
 }
 
-/// The steps of a sweep as the browser gets them, in JSON: a line for each that is over, and the
+/// Returns the steps of a sweep as JSON for the browser: a line for each finished step, and the
 /// curves so far.
 pub fn steps(so_far: &Sweep, told: &[String]) -> String {
     let mut charts = sweep::charts(so_far);
     for chart in &mut charts {
-        // Charts of a step may have the same names.
+        // The charts of a step may have the same names.
         chart.id.insert_str(0, OF_STEPS);
     }
     let charts = charts.iter().enumerate().map(|(i, chart)| Drawn { order: i, ..Drawn::of(chart) });
@@ -103,7 +103,7 @@ pub fn steps(so_far: &Sweep, told: &[String]) -> String {
     text.unwrap_or_default()
 }
 
-/// The page before anything is known but the plan; `sweep` is that of which it is a step.
+/// Returns the page when nothing but the plan is known. `sweep` is set if the run is a step of it.
 pub fn page(opening: &Document, sweep: Option<&Sweep>) -> String {
     let asked = || asked::load(&opening.plan).map(|load| Block::Fact("asked", vec![Piece::plain(load)]));
     let (name, facts) = match sweep {
@@ -111,7 +111,7 @@ pub fn page(opening: &Document, sweep: Option<&Sweep>) -> String {
         Some(Sweep::Throughput(found)) => ("throughput".to_owned(), throughput::view(found).head),
         None => (opening.run.profile.clone(), asked().into_iter().collect()),
     };
-    // What it comes to is not known yet.
+    // The verdict is not known yet, so only facts are shown.
     let facts = facts.into_iter().filter(|block| matches!(block, Block::Fact(..)));
     render(&Page {
         title: format!("{name}: running"),
@@ -129,19 +129,19 @@ pub fn page(opening: &Document, sweep: Option<&Sweep>) -> String {
     })
 }
 
-/// The Content-Security-Policy that the page is sent with. It may ask its own server, and nothing
-/// else.
+/// Returns the Content-Security-Policy of the page. The page may contact its own server, and
+/// nothing else.
 pub fn page_policy() -> String {
     policy(true)
 }
 
-/// The seconds of a document as the browser gets them, in JSON: all so far, or the last one.
+/// Returns the seconds of a document as JSON for the browser: all so far, or the last one.
 pub fn frame(doc: &Document, now: &Now) -> String {
     let mut over_time = over_time::charts(doc, Rows::Fixed);
     let times = now.times.iter().map(|(trend, buckets)| (trend.name().to_owned(), buckets.clone()));
     over_time.charts.extend(run::distribution(&doc.thresholds, &times.collect::<Vec<_>>()));
     for line in over_time.charts.iter_mut().flat_map(|chart| &mut chart.picture.lines) {
-        // Nothing is judged before the end.
+        // Thresholds are not judged before the end.
         line.is_broken = false;
     }
     let frame = Frame {
@@ -175,7 +175,7 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// The last second from afar.
+/// Returns the tiles with the most important numbers of the last second.
 fn tiles(doc: &Document, failed: RateValue) -> Vec<Tile> {
     let Some(second) = doc.series.last() else { return Vec::new() };
     let tile = |name: &str, value: String, note: String, tone| Tile { name: name.to_owned(), value, note, tone };

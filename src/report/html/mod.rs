@@ -1,9 +1,9 @@
-//! The report page: one file of HTML with everything in it, which a browser opens without a network
-//! and without a server.
+//! The report page: a single HTML file with everything in it, which a browser opens without a
+//! network and without a server.
 //!
-//! `report::view` says what there is to say, as on a terminal; here charts are
-//! added. The page's only scripts are those under `assets/`, whose hashes stand in its
-//! Content-Security-Policy. Texts of users and servers are escaped by the template engine.
+//! `report::view` provides the texts, as on a terminal. Charts are added here. The page's only
+//! scripts are those under `assets/`, whose hashes are in its Content-Security-Policy. The template
+//! engine escapes texts of users and servers.
 
 mod asked;
 mod chart;

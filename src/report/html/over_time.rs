@@ -11,10 +11,10 @@ use crate::document::{Document, KindSecond, Quantiles, Second};
 use crate::metrics::{Failure, Trend};
 use std::collections::BTreeMap;
 
-/// Kinds of request with a line of their own: more cannot be told apart.
+/// Most kinds of request with a line of their own. More cannot be told apart.
 const MOST_KINDS: usize = 8;
 
-/// The charts of a run, and the times that they share.
+/// The charts of a run, and the times on their shared axis.
 #[derive(Debug)]
 pub(super) struct OverTime {
     pub(super) at: Vec<Number>,
@@ -33,7 +33,7 @@ struct Draft {
     lines: Vec<Line>,
 }
 
-/// The seconds that all charts are of.
+/// The seconds that all charts show.
 struct Clock<'a> {
     series: &'a [Second],
     at: Vec<f64>,
@@ -41,7 +41,7 @@ struct Clock<'a> {
     bands: Vec<Band>,
 }
 
-/// `rows` are those of maps.
+/// Returns the charts of a document's seconds. `rows` is the placement of the maps' rows.
 pub(super) fn charts(doc: &Document, rows: Rows) -> OverTime {
     let at: Vec<f64> = doc.series.iter().map(|second| f64::from(second.t_s)).collect();
     let clock = Clock { series: &doc.series, grid: Grid::of(at.len()), at, bands: bands(doc) };
@@ -72,7 +72,7 @@ pub(super) fn charts(doc: &Document, rows: Rows) -> OverTime {
     OverTime { at: numbers(clock.grid.places(&clock.at)), charts }
 }
 
-/// What was not measured, and the stages.
+/// Returns the parts that were not measured, and the stages.
 fn bands(doc: &Document) -> Vec<Band> {
     let run = &doc.run;
     let band = |from, to, name: &str, kind| Band { from, to, name: name.to_owned(), kind };
@@ -93,7 +93,7 @@ fn three(quantiles: Option<Quantiles>) -> [Option<f64>; 3] {
 }
 
 impl Clock<'_> {
-    /// None of nothing.
+    /// Draws a chart. `None` without values.
     fn chart(&self, draft: Draft) -> Option<Chart> {
         let Draft { id, title, note, kind, y, mut series, fold, lines } = draft;
         series.retain(|one| !one.is_empty());
@@ -196,7 +196,7 @@ impl Clock<'_> {
         })
     }
 
-    /// By class where the document knows it, else all together.
+    /// Draws failures by class if the document has classes, otherwise all together.
     fn failures(&self) -> Option<Chart> {
         if self.series.iter().all(|second| second.failed == 0) {
             return None;
@@ -205,7 +205,8 @@ impl Clock<'_> {
         for (class, n) in self.series.iter().flat_map(|second| &second.failures) {
             *totals.entry(class).or_default() += n;
         }
-        // In the order of the list, by category; classes that this build does not know come last.
+        // Classes are in the order of the list, by category. Classes that this build does not know
+        // come last.
         let known = Failure::ALL.map(Failure::name);
         let mut classes: Vec<&str> = totals.keys().copied().collect();
         classes.sort_by_key(|class| known.iter().position(|name| name == class).unwrap_or(known.len()));
@@ -259,7 +260,7 @@ impl Clock<'_> {
         })
     }
 
-    /// What the server's responses say is left of rate limits.
+    /// Draws the remaining rate limits from the server's responses.
     fn rate_limits(&self) -> Option<Chart> {
         let requests =
             self.measured("requests", Unit::Count, |second| second.ratelimit_remaining_requests.map(f64::from));
@@ -275,19 +276,19 @@ impl Clock<'_> {
             fold: Fold::Lowest,
             lines: Vec::new(),
         })?;
-        // Tokens are thousands of times as many.
+        // Tokens are thousands of times as many as requests.
         if has_both {
             second_on_the_right(&mut chart, Axis::new(Unit::Count, "tokens", Scale::Linear));
         }
         Some(chart)
     }
 
-    /// A number that the server says of itself.
+    /// Returns a number from the server's own metrics.
     fn said(&self, name: &str, unit: Unit, key: &str) -> Measured {
         self.measured(name, unit, |second| second.server_metrics.get(key).copied())
     }
 
-    /// Lines of what the server says of itself.
+    /// Draws lines from the server's own metrics.
     fn of_server(&self, (id, title, unit): (&'static str, &'static str, Unit), series: Vec<Measured>) -> Option<Chart> {
         self.chart(Draft {
             id,
@@ -322,7 +323,7 @@ impl Clock<'_> {
         self.of_server(("server-kv", "Use of the memory for keys and values", Unit::Share), series)
     }
 
-    /// The way to the server.
+    /// Draws the round trip on the network path to the server.
     fn round_trips(&self) -> Option<Chart> {
         self.chart(Draft {
             id: "round-trips",
@@ -364,7 +365,7 @@ impl Clock<'_> {
         })
     }
 
-    /// What the verdict on the client rests on.
+    /// Draws the signals behind the verdict on the client.
     fn client(&self) -> Option<Chart> {
         let cpu = self.measured("busiest worker", Unit::Share, |second| Some(second.busiest_worker_cpu));
         let lag = self.measured("read lag p99", Unit::Time, |second| second.client_lag_p99);
@@ -386,7 +387,7 @@ impl Clock<'_> {
     }
 }
 
-/// Holds the second series of a chart against an axis of its own, on the right.
+/// Gives the second series of a chart an axis of its own, on the right.
 fn second_on_the_right(chart: &mut Chart, axis: Axis) {
     if let Some(second) = chart.picture.series.get_mut(1) {
         second.is_right = true;

@@ -1,4 +1,4 @@
-//! The template, filled.
+//! The page's template with its contents.
 
 use super::chart::{Chart, Number, Picture};
 use super::interval::Interval;
@@ -8,16 +8,16 @@ use base64::Engine as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// The chart library, as its authors publish it.
+/// The chart library, as published by its authors.
 const LIBRARY: &str = include_str!("../../../assets/uplot/uPlot.iife.min.js");
 const LIBRARY_STYLE: &str = include_str!("../../../assets/uplot/uPlot.min.css");
-/// What we draw with it.
+/// Our drawing code for the library.
 const SCRIPT: &str = include_str!("../../../assets/report.js");
-/// What makes it grow while a run lasts.
+/// The code that makes the page grow while a run lasts.
 const LIVE_SCRIPT: &str = include_str!("../../../assets/live.js");
 const STYLE: &str = include_str!("../../../assets/report.css");
 
-/// All that a page shows.
+/// The contents of a page.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) title: String,
@@ -25,22 +25,22 @@ pub(super) struct Page {
     pub(super) headline: Headline,
     pub(super) tiles: Vec<Tile>,
     pub(super) facts: Vec<Block>,
-    /// Before the charts.
+    /// Sections before the charts.
     pub(super) verdict: Vec<Section>,
     /// Gates of a comparison.
     pub(super) intervals: Vec<Interval>,
-    /// Where the points of charts over the time of a run are.
+    /// Places of the points of charts over the time of a run.
     pub(super) at: Vec<Number>,
     pub(super) charts: Vec<Chart>,
-    /// After the charts.
+    /// Sections after the charts.
     pub(super) numbers: Vec<Section>,
-    /// Which build of this tool, and which run.
+    /// The build of this tool, and the run.
     pub(super) made_by: String,
-    /// Its numbers come later, from the server that sent it.
+    /// True if the numbers come later, from the server that sent the page.
     pub(super) is_live: bool,
 }
 
-/// A number to see from afar.
+/// A number that is shown large.
 #[derive(Debug)]
 pub(super) struct Tile {
     pub(super) name: String,
@@ -62,7 +62,7 @@ struct Html<'a> {
     style: &'static str,
 }
 
-/// What the script gets.
+/// The data for the script.
 #[derive(Serialize)]
 struct Data<'a> {
     at: &'a [Number],
@@ -76,7 +76,7 @@ struct Drawn<'a> {
     picture: &'a Picture,
 }
 
-/// The page as HTML.
+/// Returns the page as HTML.
 pub(super) fn render(page: &Page) -> String {
     let charts = page.charts.iter().map(|chart| Drawn { id: &chart.id, picture: &chart.picture }).collect();
     let html = Html {
@@ -94,8 +94,8 @@ pub(super) fn render(page: &Page) -> String {
     text.unwrap_or_default()
 }
 
-/// Nothing runs and nothing paints that is not ours, byte for byte, and nothing is fetched. A live
-/// page asks the server that it is of.
+/// Returns the Content-Security-Policy. Only our own scripts and styles are allowed, byte for byte,
+/// and nothing is fetched. A live page may contact its own server.
 pub(super) fn policy(is_live: bool) -> String {
     let hash = |text: &str| {
         let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()));
@@ -109,7 +109,7 @@ pub(super) fn policy(is_live: bool) -> String {
     )
 }
 
-/// The class of a tone in the style sheet.
+/// Returns the style sheet's class of a tone.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the template lends its values")]
 pub(super) const fn class(tone: &Tone) -> &'static str {
     match tone {
@@ -122,25 +122,25 @@ pub(super) const fn class(tone: &Tone) -> &'static str {
     }
 }
 
-/// `LATENCY` as a heading: `Latency`.
+/// Turns a title such as `LATENCY` into a heading: `Latency`.
 fn heading(title: &str) -> String {
     let mut chars = title.chars();
     let first: String = chars.next().into_iter().collect();
     first + &chars.as_str().to_lowercase()
 }
 
-/// How a number is aligned: names to the left.
+/// Returns the alignment of a column. The first one holds names, on the left.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the template lends its values")]
 const fn align(column: &usize) -> &'static str {
     if *column == 0 { "name" } else { "number" }
 }
 
-/// Whether any row has text behind its cells.
+/// Returns true if any row has text behind its cells.
 fn has_tail(rows: &[Row]) -> bool {
     rows.iter().any(|row| row.tail.as_ref().is_some_and(|tail| !tail.text.trim().is_empty()))
 }
 
-/// The name of a section in links.
+/// Returns the name of a section in links.
 fn anchor(title: &str) -> String {
     title.to_lowercase().replace(' ', "-")
 }

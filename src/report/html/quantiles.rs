@@ -1,15 +1,15 @@
-//! Distributions over their quantiles. The axis is logarithmic in `1 / (1 - q)`, so that each nine
-//! more has the same room.
+//! Distributions by quantile. The axis is logarithmic in `1 / (1 - q)`, so each further nine has
+//! the same width.
 
 use super::chart::{Axis, Chart, Fold, Kind, Line, Measured, Picture, Scale, Series, Unit, numbers, table, words};
 use crate::metrics::Buckets;
 
-/// Points between a quantile and the one with a nine more.
+/// Points between a quantile and the one with one more nine.
 const POINTS_A_NINE: f64 = 40.0;
-/// Nines that are drawn at most: 99.999999 %.
+/// Most nines that are drawn: 99.999999 %.
 const MOST_NINES: f64 = 8.0;
 
-/// Of one chart.
+/// The texts and lines of one chart.
 pub(super) struct Draft {
     pub(super) id: String,
     pub(super) title: String,
@@ -17,14 +17,14 @@ pub(super) struct Draft {
     pub(super) lines: Vec<Line>,
 }
 
-/// Distributions on one axis; none of nothing.
+/// Draws distributions on one axis. `None` without values.
 pub(super) fn chart(draft: Draft, distributions: &[(String, Buckets)]) -> Option<Chart> {
     let most = distributions.iter().map(|(_, buckets)| buckets.count()).max().filter(|n| *n > 0)?;
     let nines = (most as f64).log10().clamp(1.0, MOST_NINES);
     let places = (nines * POINTS_A_NINE).ceil() as i32;
     let at: Vec<f64> = (0..=places).map(|i| 10_f64.powf(f64::from(i) / POINTS_A_NINE)).collect();
     let curve = |(name, buckets): &(String, Buckets)| {
-        // Beyond the last of its times a distribution says nothing.
+        // A distribution says nothing beyond the last of its times.
         let reach = buckets.count() as f64;
         let value = |odds: &f64| (*odds <= reach).then(|| buckets.percentile_ms((1.0 - 1.0 / odds) * 100.0));
         Measured::new(name, Unit::Time, at.iter().map(value).collect())
@@ -64,7 +64,7 @@ mod tests {
         let [many, few] = &chart.picture.series[..] else { panic!("{chart:?}") };
         let known = |series: &Series| series.values.iter().flatten().count();
         assert_eq!((known(many), known(few)), (121, 41));
-        // p90 of 1 to 10 ms by nearest rank, and p99.9 of 1 to 1,000 ms.
+        // The p90 of 1 to 10 ms by nearest rank, and the p99.9 of 1 to 1,000 ms.
         assert_eq!(few.values[40].map(|n| n.0.round()), Some(9.0));
         assert_eq!(many.values[120].map(|n| n.0.round()), Some(999.0));
         assert!(super::chart(draft(), &[("none".to_owned(), Buckets::default())]).is_none());

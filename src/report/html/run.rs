@@ -1,4 +1,4 @@
-//! The page of a run, or of one that was merged.
+//! The page of a run, single or merged.
 
 use super::chart::{Chart, Line};
 use super::heat::Rows;
@@ -15,12 +15,12 @@ use crate::units::plural;
 /// Metrics whose distributions share a chart.
 const DISTRIBUTIONS: [metrics::Trend; 3] = [metrics::Trend::Ttft, metrics::Trend::Tbt, metrics::Trend::HttpReqDuration];
 
-/// The page of a run.
+/// Returns the page of a run.
 pub fn of_run(doc: &Document) -> String {
     let view = View::of(doc);
     let over_time = over_time::charts(doc, Rows::Fitted);
     let mut charts = over_time.charts;
-    // Beside the percentiles over time.
+    // The distributions come beside the percentiles over time.
     let place = charts.iter().position(|chart| chart.id == "rates").unwrap_or(charts.len());
     charts.splice(place..place, distributions(doc).into_iter().chain(turns(doc)));
     let started = &doc.run.started_at;
@@ -40,7 +40,7 @@ pub fn of_run(doc: &Document) -> String {
     })
 }
 
-/// What was asked of the server, and what came of it.
+/// Returns the requested load, and the measured requests and tokens.
 fn asked_and_got(doc: &Document) -> Vec<Block> {
     let mut facts = Vec::new();
     if let Some(load) = asked::load(&doc.plan) {
@@ -60,7 +60,7 @@ fn asked_and_got(doc: &Document) -> Vec<Block> {
     facts
 }
 
-/// What everybody asks first.
+/// Returns the tiles with the most important numbers.
 fn tiles(doc: &Document) -> Vec<Tile> {
     use metrics::Trend as T;
     let latency = [(T::Ttft, "TTFT p95"), (T::Tbt, "TBT p95"), (T::HttpReqDuration, "Duration p95")];
@@ -90,7 +90,7 @@ fn tiles(doc: &Document) -> Vec<Tile> {
     latency.chain(rates.into_iter().flatten()).collect()
 }
 
-/// Whether the numbers may be believed.
+/// Returns the tile that tells whether the numbers can be trusted.
 fn client(doc: &Document) -> Tile {
     let (tone, note) = match doc.client.verdict {
         Validity::Ok => (Tone::Good, "this tool kept up"),
@@ -101,12 +101,12 @@ fn client(doc: &Document) -> Tile {
     Tile { name: "Client".to_owned(), value: doc.client.verdict.name().to_owned(), note: note.to_owned(), tone }
 }
 
-/// With the metric that each line is of, where there are several.
+/// Adds the metric to the name of each line, for a chart of several metrics.
 fn named(of: metrics::Trend, lines: Vec<Line>) -> impl Iterator<Item = Line> {
     lines.into_iter().map(move |line| Line { name: format!("{} {}", of.name(), line.name), ..line })
 }
 
-/// How the first token comes later as a conversation grows; none of a run without conversations.
+/// Draws how TTFT grows with the turns of a conversation. `None` for a run without conversations.
 fn turns(doc: &Document) -> Option<Chart> {
     let name = metrics::Trend::Ttft.name();
     let decoded = doc.turns.iter().filter_map(|(turn, numbers)| match numbers.get(name) {
@@ -122,7 +122,7 @@ fn turns(doc: &Document) -> Option<Chart> {
     quantiles::chart(draft, &decoded.collect::<Vec<_>>())
 }
 
-/// The distributions of the whole run.
+/// Draws the distributions of the whole run.
 fn distributions(doc: &Document) -> Option<Chart> {
     let decoded = DISTRIBUTIONS.into_iter().filter_map(|of| {
         let buckets = Buckets::decode(&trend(&doc.metrics, of)?.histogram).ok()?;
@@ -131,7 +131,7 @@ fn distributions(doc: &Document) -> Option<Chart> {
     distribution(&doc.thresholds, &decoded.collect::<Vec<_>>())
 }
 
-/// The chart of distributions that have the names of their metrics.
+/// Draws distributions that are named after their metrics.
 pub(super) fn distribution(thresholds: &[Judged], distributions: &[(String, Buckets)]) -> Option<Chart> {
     let draft = Draft {
         id: "distribution".to_owned(),

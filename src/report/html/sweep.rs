@@ -12,7 +12,7 @@ use crate::report::view::Tone;
 use crate::report::{capacity, human, server_says, throughput as pages};
 use crate::units::plural;
 
-/// The page of a sweep.
+/// Returns the page of a sweep.
 pub fn of_sweep(found: &Found) -> String {
     match found {
         Found::Capacity(found) => of_capacity(found),
@@ -20,7 +20,7 @@ pub fn of_sweep(found: &Found) -> String {
     }
 }
 
-/// Its charts alone.
+/// Returns only the charts of a sweep.
 pub(super) fn charts(found: &Found) -> Vec<Chart> {
     match found {
         Found::Capacity(found) => curves(found),
@@ -28,7 +28,7 @@ pub(super) fn charts(found: &Found) -> Vec<Chart> {
     }
 }
 
-/// The page of a search for the highest load.
+/// Returns the page of a search for the highest load.
 pub fn of_capacity(found: &Capacity) -> String {
     let view = capacity::view(found);
     render(&Page {
@@ -67,7 +67,7 @@ fn tiles(found: &Capacity) -> Vec<Tile> {
     tiles.into_iter().flatten().collect()
 }
 
-/// Curves over the load, with the knee between what holds and what does not.
+/// Draws curves over the load, with the knee between holding and failing loads.
 fn curves(found: &Capacity) -> Vec<Chart> {
     let steps: Vec<&Step> = found.by_load().into_iter().map(|(step, _)| step).collect();
     if steps.len() < 2 {
@@ -131,7 +131,8 @@ fn curves(found: &Capacity) -> Vec<Chart> {
     .collect()
 }
 
-/// From the highest load that holds to the lowest that fails, and beyond it.
+/// Returns the band from the highest load that holds to the lowest that fails, and the band beyond
+/// it.
 fn knee(found: &Capacity, at: &[f64]) -> Vec<Band> {
     let Some(fails) = found.fails else { return Vec::new() };
     let end = at.last().copied().unwrap_or(fails.load);
@@ -160,7 +161,7 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// None of nothing.
+    /// Draws a chart. `None` without values.
     fn chart(&self, id: &str, title: &str, y: Axis, mut series: Vec<Measured>, lines: Vec<Line>) -> Option<Chart> {
         series.retain(|one| !one.is_empty());
         if series.is_empty() {
@@ -189,7 +190,7 @@ impl Sweep<'_> {
     }
 }
 
-/// The page of peak rates.
+/// Returns the page of peak rates.
 pub fn of_throughput(found: &Throughput) -> String {
     let view = pages::view(found);
     render(&Page {
@@ -208,7 +209,8 @@ pub fn of_throughput(found: &Throughput) -> String {
     })
 }
 
-/// Lines over the concurrency, one for each number of worker threads; pictures for each API.
+/// Draws lines over the concurrency, one for each number of worker threads. Each API has its own
+/// charts.
 fn by_workers(found: &Throughput) -> Vec<Chart> {
     let apis = found.apis();
     let plain = apis.iter().flat_map(|api| {
@@ -230,7 +232,7 @@ fn by_workers(found: &Throughput) -> Vec<Chart> {
     plain.chain(streamed).flatten().collect()
 }
 
-/// The steps of one picture.
+/// The steps of one chart.
 struct Of<'a> {
     found: &'a Throughput,
     mode: Mode,
@@ -243,18 +245,18 @@ fn by_concurrency(of: &Of<'_>, id: &str, title: &str) -> Option<Chart> {
 
 fn latency(of: &Of<'_>, id: &str, title: &str) -> Option<Chart> {
     let limit = |at| Line { at, name: format!("p99<{at}ms"), is_upright: false, is_broken: false };
-    // A stream's length is the server's choice.
+    // The duration of a stream depends on the server's pauses.
     let lines = of.found.max_p99_ms.filter(|_| of.mode == Mode::Plain).map(limit).into_iter().collect();
     lines_of(of, (id, title), Unit::Time, lines, &|step| step.http_req_duration.map(|q| q.p99))
 }
 
-/// What the server says of its own queue.
+/// Draws the server's own queue length.
 fn queue(of: &Of<'_>, id: &str, title: &str) -> Option<Chart> {
     let waiting = |step: &throughput::Step| server_says::number(step.server_metrics.as_ref(), "server_waiting");
     lines_of(of, (id, title), Unit::Count, Vec::new(), &waiting)
 }
 
-/// A line for each number of worker threads.
+/// Draws a line for each number of worker threads.
 fn lines_of(
     &Of { found, mode, api }: &Of<'_>,
     (id, title): (&str, &str),

@@ -4,11 +4,11 @@ use crate::document::{Document, Second};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-/// Texts that would do something on a page that lets them.
+/// A text that would run on a page that does not escape it.
 const PAYLOAD: &str =
     "</script><script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=2><!--<script>{{7*7}}\u{2028}";
 
-/// A run of so many seconds, no two of which are alike.
+/// Returns a run of `seconds`, all of them different.
 pub(crate) fn long(seconds: u32) -> Document {
     let mut document = all_sorts().remove(0).1;
     let one = document.series[0].clone();
@@ -28,7 +28,7 @@ pub(crate) fn long(seconds: u32) -> Document {
     document
 }
 
-/// What the script gets.
+/// Returns the data for the script.
 fn data(page: &str) -> Value {
     let (_, rest) = page.split_once(r#"<script type="application/json" id="data">"#).expect("data");
     serde_json::from_str(rest.split_once("</script>").expect("its end").0).expect("JSON")
@@ -103,8 +103,8 @@ fn the_policy_names_what_is_in_the_page_and_nothing_else() {
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
 }
 
-/// Puts the payload wherever the document still is one with it: into every text, and into the
-/// names of whatever has names of others' choice.
+/// Puts the payload wherever the document stays valid with it: into every text, and into every key
+/// that others may choose.
 pub(crate) fn poisoned(document: &Document) -> (Document, usize) {
     let mut value = serde_json::to_value(document).expect("JSON");
     let mut paths = Vec::new();

@@ -1,36 +1,36 @@
-//! Long series made short, so that their extremes survive.
+//! Thins long series so that their extremes survive.
 
 use std::ops::Range;
 
-/// Points of a series on a page: more than a screen has columns.
+/// Most points of a series on a page: more than a screen has columns.
 pub(super) const MOST_POINTS: usize = 2_000;
 
-/// Which of the given points stand together. All series of a chart have the same points, so that
-/// they share their times.
+/// The groups of adjacent points. All series of a chart have the same points, so they share their
+/// times.
 #[derive(Debug)]
 pub(super) struct Grid {
-    /// Points from here to there.
+    /// The points of each group.
     spans: Vec<Range<usize>>,
-    /// Whether every point stands for itself.
+    /// True if every point stands for itself.
     is_whole: bool,
 }
 
 impl Grid {
-    /// For so many points.
+    /// Returns the grid for a number of points.
     pub(super) fn of(points: usize) -> Self {
         if points <= MOST_POINTS {
             return Self { spans: spans(points, points), is_whole: true };
         }
-        // Two points a span: its least and its greatest.
+        // Each span keeps two points: its least and its greatest.
         Self { spans: spans(points, MOST_POINTS / 2), is_whole: false }
     }
 
-    /// How many of the given points a span holds at most; 1 if nothing was left out.
+    /// Returns the most points of a span. It is 1 if nothing was left out.
     pub(super) fn width(&self) -> usize {
         self.spans.iter().map(Range::len).max().unwrap_or(1)
     }
 
-    /// Where the points that are kept are drawn.
+    /// Returns the places at which the kept points are drawn.
     pub(super) fn places(&self, at: &[f64]) -> Vec<f64> {
         if self.is_whole {
             return at.to_vec();
@@ -39,7 +39,7 @@ impl Grid {
         self.spans.iter().flat_map(two).filter_map(|i| at.get(i).copied()).collect()
     }
 
-    /// The least and the greatest value of each span, in the order in which they came.
+    /// Returns the least and the greatest value of each span, in their original order.
     pub(super) fn extremes(&self, values: &[Option<f64>]) -> Vec<Option<f64>> {
         if self.is_whole {
             return values.to_vec();
@@ -59,7 +59,7 @@ impl Grid {
     }
 }
 
-/// `points` in `parts` runs, of lengths that differ by one at most.
+/// Splits `points` into `parts` runs whose lengths differ by at most one.
 pub(super) fn spans(points: usize, parts: usize) -> Vec<Range<usize>> {
     let parts = parts.min(points);
     (0..parts).map(|i| i * points / parts..(i + 1) * points / parts).collect()
