@@ -1,16 +1,16 @@
-//! Records of requests → lines: CSV, or an object of JSON each. Pure: bytes come out.
+//! Request records as lines: CSV, or one JSON object each. Pure: bytes come out.
 //!
-//! Instants are in µs since the start of the test, with the digits of the clock after the point, so
-//! that every time of the result can be made of them exactly. What is not known is empty (`null`).
+//! Instants are in µs since the start of the test, with the clock's digits after the point, so that
+//! every time of the result can be computed from them exactly. Unknown values are empty (`null`).
 
 use crate::metrics::{Batch, Outcome, Record, Sample};
 use crate::units::Nanos;
 use std::io::{self, Write};
 
-/// What numbers in records stand for.
+/// Names for the numbers in records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    /// When the test began, RFC 3339. It stands in the first line only.
+    /// Start of the test, RFC 3339. Only the first line has it.
     pub(crate) started_at: String,
     pub(crate) kinds: Vec<KindNames>,
     /// URLs, in the order of the plan.
@@ -25,15 +25,15 @@ pub(crate) struct KindNames {
     pub(crate) models: Vec<String>,
 }
 
-/// How lines look.
+/// The format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lines {
     Csv,
-    /// JSON, an object a line.
+    /// JSON, one object a line.
     Json,
 }
 
-/// The columns, in order. New ones come last, but before the gaps.
+/// The columns, in order. New columns come last, but before the gaps.
 const COLUMNS: [&str; 43] = [
     "id",
     "kind",
@@ -79,20 +79,20 @@ const COLUMNS: [&str; 43] = [
     "amends",
     "started_at",
 ];
-/// The last column, if gaps were asked for.
+/// The last column, if gaps were requested.
 const GAPS: &str = "gaps_us";
 
-/// Bytes that are written at once.
+/// Bytes that are collected before a write.
 const PENDING_BYTES: usize = 256 << 10;
 
 /// A value of a column.
 enum Field<'a> {
     Empty,
     Number(u64),
-    /// Two numbers that name something together.
+    /// Two numbers that form one identifier.
     Pair(u64, u64),
     Micros(Nanos),
-    /// Of ours: nothing in it needs quotes.
+    /// One of our own words, which never needs quotes.
     Word(&'a str),
     Name(&'a str),
     Flag(bool),
@@ -104,19 +104,19 @@ pub(crate) struct Writer {
     lines: Lines,
     names: Names,
     gaps: bool,
-    /// Nothing was written yet.
+    /// True until a line was written.
     is_first: bool,
-    /// Kept for its memory.
+    /// Kept to reuse its memory.
     pending: Vec<u8>,
 }
 
 impl Writer {
-    /// Lines that look so, with every gap between tokens if `gaps`.
+    /// Creates a writer. With `gaps` each line has every gap between tokens.
     pub(crate) const fn new(lines: Lines, names: Names, gaps: bool) -> Self {
         Self { lines, names, gaps, is_first: true, pending: Vec::new() }
     }
 
-    /// Writes what stands before all lines.
+    /// Writes the header, if the format has one.
     pub(crate) fn head(&self, place: &mut dyn Write) -> io::Result<()> {
         match self.lines {
             Lines::Json => Ok(()),
@@ -169,7 +169,7 @@ impl Writer {
     fn json(&self, record: &Record, gaps: &[u64], out: &mut Vec<u8>) {
         let mut separator = b'{';
         for (name, field) in COLUMNS.into_iter().zip(self.fields(record)) {
-            // Once is enough.
+            // Only the first line has it.
             if name == "started_at" && !self.is_first {
                 continue;
             }
@@ -185,7 +185,7 @@ impl Writer {
                     plain(&field, out);
                     out.push(b'"');
                 }
-                // A Vec takes everything.
+                // Writing into a Vec cannot fail.
                 Field::Name(name) => drop(serde_json::to_writer(&mut *out, name)),
                 field => plain(&field, out),
             }
@@ -200,7 +200,7 @@ impl Writer {
         out.extend_from_slice(b"}\n");
     }
 
-    /// The values of a record, in the order of the columns.
+    /// Returns the values of a record, in the order of the columns.
     fn fields<'a>(&'a self, record: &'a Record) -> [Field<'a>; COLUMNS.len()] {
         let s = &record.sample;
         let kind = self.names.kinds.get(usize::from(s.kind));
@@ -320,7 +320,7 @@ fn number(mut n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[from..]);
 }
 
-/// Instants that are not known closely, so that the metrics leave out what is made of them.
+/// Names the instants that are not known closely. The metrics leave out values that depend on them.
 const fn censored(s: &Sample) -> &'static str {
     match (s.ttfe_censored, s.ttft_censored || s.ttfo_censored, s.tpot_censored) {
         (false, false, false) => "",

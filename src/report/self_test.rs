@@ -1,11 +1,11 @@
-//! What a self-test found, as the table that people read.
+//! The result of a self-test as a table for people.
 
 use crate::document::self_test::{ERROR_LIMIT_MS, Limit, OTHERS_LIMIT, SelfTest, Truth, Verdict};
 use crate::report::human;
 use crate::units::plural;
 use std::fmt::Write as _;
 
-/// As a table of 80 columns.
+/// Formats the result as a table of 80 columns.
 pub fn text(found: &SelfTest) -> String {
     let mut text = String::new();
     // Writing into a String cannot fail.
@@ -104,7 +104,7 @@ fn write_truth(found: &SelfTest, text: &mut String) -> std::fmt::Result {
     }
     Ok(())
 }
-/// In a sentence or two.
+/// Describes the verdict in a sentence or two.
 fn sentence(verdict: &Verdict) -> String {
     let rate = verdict.tokens_per_second;
     let mut text = match verdict.streams {
@@ -134,7 +134,7 @@ fn whole_percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
-/// A difference of times, with its sign.
+/// Formats a difference of times with its sign.
 fn signed(ms: f64) -> String {
     format!("{}{}", if ms < 0.0 { "-" } else { "+" }, human::time(ms.abs()))
 }

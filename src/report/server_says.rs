@@ -1,4 +1,4 @@
-//! What the server said of itself in the steps of a sweep, a row each.
+//! The server's own metrics in the steps of a sweep, one row for each step.
 
 use super::human;
 use super::view::{Block, Column, Piece, Row, Section, Table, column};
@@ -6,7 +6,7 @@ use crate::document::{ServerMetrics, ServerNumber};
 use crate::units::plural;
 use std::collections::BTreeSet;
 
-/// The columns: which step, and its numbers.
+/// The columns: the step, and its numbers.
 pub(super) const COLUMNS: [Column; 8] = [
     column("load", 8),
     column("running", 9),
@@ -18,10 +18,10 @@ pub(super) const COLUMNS: [Column; 8] = [
     column("preempted", 10),
 ];
 
-/// What the columns do not say.
+/// Units that the columns do not show.
 pub(super) const NOTE: &str = "requests on average, KV memory at most, tokens per second";
 
-/// Whether a step has a number for any of the columns.
+/// Returns whether a step has a number for any of the columns.
 pub(super) fn has_any(said: Option<&ServerMetrics>) -> bool {
     said.is_some_and(|said| KEYS.iter().any(|key| said.numbers.contains_key(*key)))
 }
@@ -37,7 +37,7 @@ const KEYS: [&str; 7] = [
     "server_preemptions",
 ];
 
-/// The cells of a step.
+/// Returns the cells of a step.
 pub(super) fn cells(said: Option<&ServerMetrics>) -> [String; 7] {
     let rate = |n: f64| human::per_second(n).trim_end_matches("/s").to_owned();
     KEYS.map(|key| {
@@ -53,34 +53,34 @@ pub(super) fn cells(said: Option<&ServerMetrics>) -> [String; 7] {
     })
 }
 
-/// Steps by name as a part of a page; none of none.
+/// Returns a section of a page with the steps by name. `None` without steps.
 pub(super) fn section(title: &'static str, steps: Vec<(String, [String; 7])>) -> Option<Section> {
     const OF_PAGE: &[Column] = &COLUMNS;
     (!steps.is_empty()).then(|| Section { title, note: NOTE.to_owned(), blocks: vec![table(OF_PAGE, steps)] })
 }
 
-/// Steps by name, and their cells.
+/// Returns a table of the steps by name.
 fn table<const N: usize>(columns: &'static [Column], steps: Vec<(String, [String; N])>) -> Block {
     let row = |(name, cells): (String, [String; N])| Row::plain(std::iter::once(name).chain(cells).collect());
     Block::Table(Table { columns, has_head: true, rows: steps.into_iter().map(row).collect() })
 }
 
-/// A metric that was asked for by its name (`--server-metric`), in each step that has it.
+/// A metric that was requested by its name (`--server-metric`), in each step that has it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Own<'a> {
     pub(super) name: &'a str,
-    /// The step, and its cells.
+    /// Each step and its cells.
     pub(super) steps: Vec<(String, [String; 3])>,
 }
 
-/// The columns of such a metric: which step, and its numbers.
+/// The columns of such a metric: the step, and its numbers.
 pub(super) const OF_OWN: [Column; 4] =
     [column("load", 8), column("mean", 13), column("at most", 13), column("in all", 13)];
 
-/// What these columns do not say.
+/// Units that these columns do not show.
 pub(super) const NOTE_OF_OWN: &str = "as asked for by name; of a counter per second, and its growth";
 
-/// The metrics that were asked for by name, in their order.
+/// Returns the metrics that were requested by name, sorted.
 pub(super) fn own<'a>(steps: &[(String, Option<&'a ServerMetrics>)]) -> Vec<Own<'a>> {
     let of_steps = steps.iter().filter_map(|(_, said)| Some(&(*said)?.numbers));
     let names: BTreeSet<&str> = of_steps.flat_map(|numbers| numbers.keys()).map(String::as_str).collect();
@@ -100,7 +100,7 @@ pub(super) fn own<'a>(steps: &[(String, Option<&'a ServerMetrics>)]) -> Vec<Own<
     names.into_iter().filter(|name| !KEYS.contains(name)).map(of).collect()
 }
 
-/// The same as a part of a page; none of none.
+/// Returns a section of a page with these metrics. `None` without any.
 pub(super) fn section_of_own(title: &'static str, own: Vec<Own<'_>>) -> Option<Section> {
     const OF_PAGE: &[Column] = &OF_OWN;
     let of_one = |own: Own<'_>| [Block::Line(1, vec![Piece::plain(own.name)]), table(OF_PAGE, own.steps)];
@@ -108,13 +108,13 @@ pub(super) fn section_of_own(title: &'static str, own: Vec<Own<'_>>) -> Option<S
     (!blocks.is_empty()).then(|| Section { title, note: NOTE_OF_OWN.to_owned(), blocks })
 }
 
-/// A number of a step: of a level its mean, of the KV memory the most.
+/// Returns a number of a step: the mean of a level, but the highest use of the KV memory.
 pub(super) fn number(said: Option<&ServerMetrics>, key: &str) -> Option<f64> {
     let number = said?.numbers.get(key)?;
     Some(if key == "server_kv_use" { number.max } else { number.mean })
 }
 
-/// Which readings failed, of all steps together.
+/// Describes the failed readings of all steps together.
 pub(super) fn failed<'a>(all: impl Iterator<Item = &'a ServerMetrics>) -> Option<String> {
     let (mut failed, mut why) = (0, None);
     for said in all {
@@ -129,7 +129,7 @@ pub(super) fn failed<'a>(all: impl Iterator<Item = &'a ServerMetrics>) -> Option
 pub(super) mod tests {
     use super::*;
 
-    /// What a server says that works on so many requests.
+    /// Returns the metrics of a server that works on `running` requests.
     pub(in crate::report) fn said(running: f64) -> ServerMetrics {
         let number = |unit: &str, mean, max, total| ServerNumber { unit: unit.to_owned(), mean, max, total };
         let numbers = [

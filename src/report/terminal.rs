@@ -1,43 +1,44 @@
 //! The painter for terminals: plain text of at most the terminal's width, the verdict first. It
-//! asks no terminal for anything; colour is a flag, and carries nothing that the text does not say.
+//! never queries the terminal. Colour is a flag, and adds nothing to the text's meaning.
 
 use crate::document::Document;
 use crate::report::human;
 use crate::report::view::{Block, Column, Piece, Remark, Row, Table, Tone, View};
 
-/// How it shall look.
+/// The style of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
-    /// Whether escape sequences for colour may be used.
+    /// True if escape sequences for colour may be used.
     pub color: bool,
     /// Columns of the terminal.
     pub width: u16,
 }
 
-/// What the tables need. On a narrower terminal each row is told in words, broken at blanks.
+/// Width that the tables need. On a narrower terminal each row is written in words, broken at
+/// blanks.
 const TABLE_WIDTH: usize = 80;
-/// Narrower terminals wrap our lines themselves.
+/// Least width. Narrower terminals wrap our lines themselves.
 const LEAST_WIDTH: usize = 20;
-/// Where what is said of a fact begins.
+/// Indentation of a fact's text.
 const FACT: usize = 11;
-/// Where the items of a list begin.
+/// Indentation of a list's items.
 const LIST: usize = 18;
-/// Characters of a name that is beside a pair of numbers.
+/// Characters of the name beside a pair of numbers.
 const PAIR: usize = 17;
-/// One step from the margin.
+/// One level of indentation.
 const STEP: usize = 2;
 
-/// All that a result says of a run.
+/// Renders the full report of a run.
 pub fn render(doc: &Document, style: Style) -> String {
     paint(View::of(doc), style)
 }
 
-/// The summary of a run, which fits a screen.
+/// Renders the summary of a run, which fits a screen.
 pub fn render_brief(doc: &Document, style: Style) -> String {
     paint(View::brief(doc), style)
 }
 
-/// Anything that was put into words.
+/// Paints a view.
 pub(crate) fn paint(view: View, style: Style) -> String {
     let width = usize::from(style.width).max(LEAST_WIDTH);
     let mut page = Page { text: String::new(), color: style.color, width };
@@ -79,7 +80,7 @@ pub(crate) fn paint(view: View, style: Style) -> String {
 }
 
 impl Tone {
-    /// Its ECMA-48 "select graphic rendition" sequence.
+    /// Returns the ECMA-48 "select graphic rendition" sequence.
     const fn escape(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -116,8 +117,8 @@ impl Page {
         }
     }
 
-    /// One line of pieces, cut at the width. Control characters do not pass: names and versions
-    /// come from files and servers, and must not drive the reader's terminal.
+    /// Writes one line of pieces, cut at the width. Control characters are replaced: names and
+    /// versions come from files and servers, and must not control the reader's terminal.
     fn line(&mut self, pieces: &[Piece]) {
         let mut left = self.width;
         for (i, Piece { tone, text }) in pieces.iter().enumerate() {
@@ -133,15 +134,16 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Pieces behind a label. On a narrow page they are broken at blanks; on one on which tables
-    /// fit only with a `hang`, the blanks before each further line, and else cut.
+    /// Writes pieces behind a label. On a narrow page they are broken at blanks. On a page that is
+    /// wide enough for tables, they are broken only if there is a `hang`, the indentation of
+    /// further lines. Otherwise they are cut.
     fn flowing(&mut self, label: &str, hang: Option<usize>, pieces: &[Piece]) {
         let all = || std::iter::once(Piece::plain(label)).chain(pieces.iter().cloned());
         let length = all().map(|piece| piece.text).collect::<String>().trim_end().chars().count();
         if length <= self.width || (!self.is_narrow() && hang.is_none()) {
             return self.line(&all().collect::<Vec<_>>());
         }
-        // On a narrow page what hangs far would leave no room.
+        // On a narrow page, a large indentation would leave no room.
         let hang = hang.unwrap_or(2 * STEP).min(self.width / 4);
         let mut line = vec![Piece::plain(label)];
         let mut used = label.chars().count();
@@ -172,7 +174,7 @@ impl Page {
         self.line(&line);
     }
 
-    /// `label` and then `items`, over as many lines as they need.
+    /// Writes `label` and then `items`, over as many lines as they need.
     fn list(&mut self, label: &str, items: &[String]) {
         if self.is_narrow() {
             return self.flowing(&format!("  {label}: "), None, &[Piece::plain(items.join(", "))]);
@@ -216,7 +218,7 @@ impl Page {
             let mut cells = row.cells.clone();
             let marked = row.mark.map(|mark| format!("  {mark} "));
             let mut lead = marked.as_deref().unwrap_or(indent);
-            // A name that does not fit has a line of its own, where numbers stand below it.
+            // A name that does not fit has a line of its own, with its numbers below it.
             let Column { width, is_cut, .. } = &table.columns[0];
             if !is_cut && cells[0].chars().count() > *width {
                 self.line(&[Piece::new(row.tone, lead), Piece::plain(std::mem::take(&mut cells[0]))]);
@@ -235,7 +237,7 @@ impl Page {
         }
     }
 
-    /// A row in words: its name, and below it the numbers with the names of their columns.
+    /// Writes a row in words: its name, and below it the numbers with the names of their columns.
     fn told(&mut self, table: &Table, row: &Row) {
         let mark = row.mark.map_or_else(String::new, |mark| format!("{mark} "));
         let name = row.cells.first().cloned().unwrap_or_default();
@@ -261,7 +263,7 @@ impl Page {
     }
 }
 
-/// Cells in their columns: names to the left, numbers to the right.
+/// Pads cells to their columns: names to the left, numbers to the right.
 fn aligned(table: &Table, cells: &[String]) -> String {
     let columns = table.columns.iter().zip(cells).enumerate();
     columns.fold(String::new(), |line, (i, (column, cell))| {

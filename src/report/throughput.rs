@@ -1,4 +1,4 @@
-//! What a server can do at most, as the Markdown table that people paste.
+//! The result of `throughput` as a Markdown table, for pasting.
 
 use crate::document::throughput::{MOST_ERRORS, Mode, Row as Best, Step, Throughput};
 use crate::document::{Hint, Quantiles, ServerMetrics};
@@ -7,8 +7,8 @@ use crate::report::{human, server_says};
 use crate::units::plural;
 use std::fmt::Write as _;
 
-/// Where a stream ends that waits for one delayed acknowledgement of Linux (40 ms, and a tick) and
-/// nothing else.
+/// The range of p50 for streams that wait for one delayed acknowledgement of Linux (40 ms, and a
+/// tick) and for nothing else.
 const PLATEAU_MS: (f64, f64) = (40.0, 50.0);
 
 pub fn text(found: &Throughput) -> String {
@@ -100,7 +100,7 @@ fn write_table(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::R
     write_server(found, text, mode)
 }
 
-/// What the server said of itself at each step; nothing if it was not asked.
+/// Writes the server's own metrics at each step. It writes nothing if they were not read.
 fn write_server(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::Result {
     let rows = server_rows(found, mode);
     if !rows.is_empty() {
@@ -112,7 +112,7 @@ fn write_server(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::
     Ok(())
 }
 
-/// A table of what the server said at each step.
+/// Writes a table of the server's metrics at each step.
 fn write_said<const N: usize>(
     text: &mut String,
     title: &str,
@@ -136,10 +136,10 @@ fn write_said<const N: usize>(
     Ok(())
 }
 
-/// Characters of the name of a step, if it does not name an API.
+/// Characters of a step's name, if it does not include an API.
 const LOAD_WIDTH: usize = 12;
 
-/// Each step, and what the server said of itself in it.
+/// Returns each step with the cells of the server's metrics.
 fn server_rows(found: &Throughput, mode: Mode) -> Vec<(String, [String; 7])> {
     let all = said_by_step(found, mode);
     if !all.iter().any(|(_, said)| server_says::has_any(*said)) {
@@ -148,7 +148,7 @@ fn server_rows(found: &Throughput, mode: Mode) -> Vec<(String, [String; 7])> {
     all.into_iter().map(|(name, said)| (name, server_says::cells(said))).collect()
 }
 
-/// Each step by name, and what the server said of itself in it.
+/// Returns each step by name with the server's metrics.
 fn said_by_step(found: &Throughput, mode: Mode) -> Vec<(String, Option<&ServerMetrics>)> {
     let name = |step: &Step| {
         let api = step.api.as_ref().filter(|_| found.has_several_apis()).map(|api| format!("{api}, "));
@@ -158,10 +158,10 @@ fn said_by_step(found: &Throughput, mode: Mode) -> Vec<(String, Option<&ServerMe
     found.steps(mode).iter().map(|step| (name(step), step.server_metrics.as_ref())).collect()
 }
 
-/// Said when no step counts.
+/// The text if no step counts.
 const NONE_KEPT: &str = "**No step kept to the limits.** The JSON (--output) has all of them.";
 
-/// The cells of the table, without the name of the API.
+/// Returns the cells of the table, without the name of the API.
 fn cells(mode: Mode, rows: &[Best<'_>]) -> Vec<[String; 9]> {
     let row = |row: &Best<'_>| {
         let one = rows.iter().find(|other| other.api == row.api && other.workers == Some(1)).and_then(|one| one.best);
@@ -188,7 +188,7 @@ fn cells(mode: Mode, rows: &[Best<'_>]) -> Vec<[String; 9]> {
     rows.iter().map(row).collect()
 }
 
-/// What was found, for painters.
+/// Returns the result for painters.
 pub(crate) fn view(found: &Throughput) -> View {
     let modes = [Mode::Plain, Mode::Streamed];
     let best: Vec<String> = modes.into_iter().flat_map(|mode| best(found, mode, &found.rows(mode))).collect();
@@ -267,7 +267,7 @@ fn own_section(found: &Throughput, mode: Mode) -> Option<Section> {
     server_says::section_of_own(title, server_says::own(&said_by_step(found, mode)))
 }
 
-/// The best of each API. An API of which no step counts has none.
+/// Describes the best step of each API. APIs without a step that counts are left out.
 fn best(found: &Throughput, mode: Mode, rows: &[Best<'_>]) -> Vec<String> {
     let best_of = |api: Option<&str>| {
         let steps = rows.iter().filter(|row| row.api == api).filter_map(|row| row.best);
@@ -285,7 +285,7 @@ fn best(found: &Throughput, mode: Mode, rows: &[Best<'_>]) -> Vec<String> {
     found.apis().into_iter().filter_map(best_of).collect()
 }
 
-/// What has to be known of the numbers.
+/// Returns the caveats that belong to the numbers.
 fn caveats(found: &Throughput) -> Vec<String> {
     let best = [Mode::Plain, Mode::Streamed].into_iter().flat_map(|mode| found.rows(mode));
     let best: Vec<&Step> = best.filter_map(|row| row.best).collect();
@@ -416,14 +416,14 @@ mod tests {
         assert_eq!(first(table[2]), ["openai-chat", "1", "16"]);
         assert_eq!(first(table[3]), ["openai-chat", "2", "16"]);
         assert_eq!(first(table[5]), ["anthropic-messages", "2", "16"]);
-        // Each scales against itself.
+        // Each API scales relative to itself.
         assert!(table[3].contains("1.50x") && table[5].contains("2.00x"), "{text}");
         assert!(table.iter().all(|line| line.len() == table[0].len()), "{text}");
         assert!(text.contains("**llmsim 0.6.0, openai-chat: 15.0k requests/s with 2 worker threads"), "{text}");
         assert!(text.contains("**llmsim 0.6.0, anthropic-messages: 10.0k requests/s with 2"), "{text}");
         let page = crate::report::html::of_throughput(&several);
         assert!(page.contains("Plain answers: requests per second, anthropic-messages"), "{page}");
-        // A single one is not named.
+        // A single API is not named.
         let single = self::text(&found(vec![chat(1, 10_000.0)], Vec::new()));
         assert!(single.contains("\n| workers |") && !single.contains("openai-chat"), "{single}");
     }

@@ -1,8 +1,8 @@
-//! What a page says of a run, apart from how it is painted.
+//! The contents of a page about a run, independent of how it is painted.
 //!
-//! A [`View`] is a document put into words: a headline, facts, remarks and tables, each piece of
-//! text with what it means ([`Tone`]). `terminal.rs`, `github.rs` and `html/` paint it. Whether a
-//! rule held is one list of [`Case`]s, from which JUnit, annotations and summaries are made.
+//! A [`View`] is a document in words: a headline, facts, remarks and tables, each piece of text
+//! with its meaning ([`Tone`]). `terminal.rs`, `github.rs` and `html/` paint it. The results of all
+//! rules are one list of [`Case`]s, from which JUnit, annotations and summaries are made.
 
 mod asked;
 mod head;
@@ -17,7 +17,7 @@ pub(crate) use numbers::p99;
 use crate::document::verdict::{Reason, ReasonKind, endpoint_name, threshold_name};
 use crate::document::{Document, EndpointVerdict};
 
-/// What a piece of text is meant to say.
+/// The meaning of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -40,10 +40,10 @@ pub(crate) struct Piece {
 pub(crate) struct View {
     pub(crate) headline: Headline,
     pub(crate) head: Vec<Block>,
-    /// What the verdict rests on, and what it means.
+    /// The verdict's basis, and its meaning.
     pub(crate) verdict: Vec<Section>,
     pub(crate) numbers: Vec<Section>,
-    /// What is said at the end.
+    /// The last line.
     pub(crate) foot: Option<&'static str>,
 }
 
@@ -51,9 +51,9 @@ pub(crate) struct View {
 #[derive(Debug)]
 pub(crate) struct Headline {
     pub(crate) tone: Tone,
-    /// In one word, as a banner.
+    /// The verdict in one word, as a banner.
     pub(crate) word: &'static str,
-    /// The same in a sentence.
+    /// The verdict in a few words.
     pub(crate) said: &'static str,
     pub(crate) name: String,
     pub(crate) why: String,
@@ -63,32 +63,32 @@ pub(crate) struct Headline {
 #[derive(Debug)]
 pub(crate) struct Section {
     pub(crate) title: &'static str,
-    /// What the title does not say.
+    /// Details that the title leaves out.
     pub(crate) note: String,
     pub(crate) blocks: Vec<Block>,
 }
 
-/// One thing that is said.
+/// One element of a section.
 #[derive(Debug)]
 pub(crate) enum Block {
-    /// A name and what there is to say of it.
+    /// A name and its text.
     Fact(&'static str, Vec<Piece>),
     /// A name and several things, over as many lines as they need.
     List(&'static str, Vec<String>),
-    /// A number of the server beside ours.
+    /// A number of the server beside ours, with a label.
     Pair(String, Vec<Piece>),
     Remark(Remark),
-    /// Pieces on a line of their own, so many steps from the margin.
+    /// Pieces on a line of their own, with the level of indentation.
     Line(usize, Vec<Piece>),
     Table(Table),
 }
 
-/// Running text, so many steps from the margin.
+/// Running text, with the level of indentation.
 #[derive(Debug, Clone)]
 pub(crate) struct Remark {
     pub(crate) tone: Tone,
     pub(crate) depth: usize,
-    /// Stands before the first line.
+    /// Text before the first line.
     pub(crate) bullet: &'static str,
     pub(crate) text: String,
 }
@@ -96,19 +96,19 @@ pub(crate) struct Remark {
 /// Rows of a name and numbers.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// The first holds names, the others numbers.
+    /// The first column holds names, the others numbers.
     pub(crate) columns: &'static [Column],
-    /// Whether the names of the columns are shown.
+    /// True if the names of the columns are shown.
     pub(crate) has_head: bool,
     pub(crate) rows: Vec<Row>,
 }
 
-/// A column and how many characters it takes on paper of a fixed width.
+/// A column and its width in characters, for fixed-width output.
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) width: usize,
-    /// Whether a name that is longer is cut; else it has a line of its own.
+    /// True if a longer name is cut, false if it gets a line of its own.
     pub(crate) is_cut: bool,
 }
 
@@ -119,12 +119,12 @@ pub(crate) const fn column(name: &'static str, width: usize) -> Column {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) tone: Tone,
-    /// Stands before the name: whether it is as it should be.
+    /// A mark before the name: whether it is as it should be.
     pub(crate) mark: Option<&'static str>,
     pub(crate) cells: Vec<String>,
-    /// What follows the cells.
+    /// Text after the cells.
     pub(crate) tail: Option<Piece>,
-    /// What is to be said below the row.
+    /// Remarks below the row.
     pub(crate) remarks: Vec<Remark>,
 }
 
@@ -151,7 +151,7 @@ impl Remark {
 }
 
 impl View {
-    /// Everything there is to say.
+    /// Returns everything.
     pub(crate) fn of(doc: &Document) -> Self {
         let numbers = [
             numbers::latency(doc, Extent::Full),
@@ -171,7 +171,8 @@ impl View {
         Self::with(doc, Extent::Full, numbers.into_iter().flatten().collect())
     }
 
-    /// What fits a screen: the verdict and what it rests on, and the numbers that are asked for first.
+    /// Returns a view that fits a screen: the verdict and its basis, and the most important
+    /// numbers.
     pub(crate) fn brief(doc: &Document) -> Self {
         let numbers = [
             numbers::latency(doc, Extent::Brief),
@@ -199,35 +200,35 @@ impl View {
     }
 }
 
-/// How much is said.
+/// The amount of detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// As much as a screen has room for.
+    /// As much as fits a screen.
     Brief,
     Full,
 }
 
-/// Where the rest is.
+/// Pointer to the rest.
 const MORE: &str = "more: --details, or a page with charts: --html FILE";
 
-/// One rule of a run, and how it came out.
+/// One rule of a run, and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) outcome: Outcome,
 }
 
-/// How a rule came out.
+/// The result of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Held,
-    /// It did not hold, and why.
+    /// The rule did not hold, with the reason.
     Failed(String),
-    /// It could not be judged, and why.
+    /// The rule could not be judged, with the reason.
     Skipped(String),
 }
 
-/// Every threshold, every endpoint, and every other reason why the run does not pass.
+/// Returns every threshold, every endpoint, and every other reason why the run does not pass.
 pub(crate) fn cases(doc: &Document) -> Vec<Case> {
     let outcome = |reason: Option<Reason>| reason.map_or(Outcome::Held, |reason| Outcome::Failed(reason.text));
     let thresholds = doc

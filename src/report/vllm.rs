@@ -1,19 +1,19 @@
-//! Document → the flat JSON that `vllm bench serve --save-result` writes, under its names, so that
-//! scripts made for it read ours.
+//! A document as the flat JSON that `vllm bench serve --save-result` writes, under vLLM's names, so
+//! that scripts for it can read our results.
 //!
-//! The names are theirs and so are their meanings where ours differ: `itl` is our `tbt` (every
-//! gap), `tpot` is per request, `e2el` is the duration of a request. Our `ttft` leaves the role
-//! chunk out, which theirs counts; the numbers are ours.
+//! The names are vLLM's, and so are their meanings where ours differ: `itl` is our `tbt` (every
+//! gap), `tpot` is per request, `e2el` is the duration of a request. Our `ttft` leaves out the role
+//! chunk, which vLLM's counts. The numbers are ours.
 
 use crate::document::measured::{counter, gauge, rate};
 use crate::document::{Document, Measured, Trend};
 use crate::metrics;
 use serde_json::{Map, Value, json};
 
-/// Our trend, and their name for it.
+/// Our trends, and vLLM's names for them.
 const TRENDS: [(&str, &str); 4] = [("ttft", "ttft"), ("tpot", "tpot"), ("tbt", "itl"), ("http_req_duration", "e2el")];
 
-/// Arrivals a second, the most that are aimed at, if they come by a rate; and the most users.
+/// Returns the highest planned arrivals a second, if the load has a rate, and the most users.
 fn load(plan: &Map<String, Value>) -> (Option<f64>, Option<u64>) {
     let number = |key: &str| plan.get(key).and_then(Value::as_f64);
     let highest = |start: &str| {
@@ -30,7 +30,7 @@ fn load(plan: &Map<String, Value>) -> (Option<f64>, Option<u64>) {
     }
 }
 
-/// One flat object, with a newline at the end.
+/// Returns one flat object, with a newline at the end.
 pub fn render(document: &Document) -> String {
     let numbers = &document.metrics;
     let counted = |of| counter(numbers, of).map_or((0, 0.0), |counter| (counter.count, counter.rate));
@@ -91,7 +91,7 @@ mod tests {
             assert!(flat.values().all(|value| !value.is_object() && !value.is_array()), "{sort}");
         }
         let flat: Map<String, Value> = serde_json::from_str(&render(&all_sorts()[0].1)).unwrap();
-        // What vLLM's `.buildkite` scripts turn into their tables.
+        // vLLM's `.buildkite` scripts put these fields into their tables.
         for name in "model_id max_concurrency max_concurrent_requests max_output_tokens_per_s request_rate request_goodput num_prompts \
              completed failed duration request_throughput output_throughput total_token_throughput endpoint_type \
              mean_ttft_ms median_ttft_ms p99_ttft_ms std_ttft_ms mean_tpot_ms median_tpot_ms p99_tpot_ms mean_itl_ms median_itl_ms p99_itl_ms total_input_tokens total_output_tokens"

@@ -1,37 +1,39 @@
-//! Who may come in: pages of other sites may not, and other machines only with the token.
+//! Access control for the page: pages of other sites are refused, and other machines need the
+//! token.
 
 use sha2::{Digest as _, Sha256};
 use std::net::{IpAddr, SocketAddr};
 
-/// What is asked of every request.
+/// The conditions that every request must meet.
 #[derive(Debug)]
 pub(super) struct Door {
     port: u16,
     is_loopback: bool,
-    /// Of the token, so that comparing takes as long for every guess.
+    /// Hash of the token, so that a comparison takes the same time for every guess.
     token: Option<[u8; 32]>,
 }
 
-/// What a request shows.
+/// The parts of a request that are checked.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Shown<'a> {
     /// The `Host` header.
     pub(super) host: Option<&'a str>,
     /// The `Authorization` header.
     pub(super) authorization: Option<&'a str>,
-    /// All cookies.
+    /// The `Cookie` header.
     pub(super) cookie: Option<&'a str>,
-    /// The query of its path.
+    /// The query of the URL.
     pub(super) query: Option<&'a str>,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     ComeIn,
-    /// It brought the token in its query: it is to keep it in this cookie, and come again without.
+    /// The token was in the query. The browser is to store it in this cookie, and to repeat the
+    /// request without it.
     Remember(String),
-    /// It is meant for another host: a name that some page of another site has pointed here.
+    /// The request names another host: a page of another site has pointed that name here.
     WrongHost,
     NoToken,
 }
@@ -41,14 +43,15 @@ impl Door {
         Self { port: addr.port(), is_loopback: addr.ip().is_loopback(), token: token.map(hash) }
     }
 
-    /// The name of the cookie: cookies are the same for all ports of a host.
+    /// Returns the cookie's name. It includes the port, because all ports of a host share their
+    /// cookies.
     fn cookie_name(&self) -> String {
         format!("llmsim_blast_{}", self.port)
     }
 
     pub(super) fn asks(&self, shown: Shown<'_>) -> Answer {
-        // A name that resolves to an address of this machine is no reason to answer (DNS
-        // rebinding). Elsewhere the token is what a stranger's page does not have.
+        // A name that resolves to an address of this machine is not sufficient (DNS rebinding). On
+        // other addresses a foreign page lacks the token.
         if self.is_loopback && !shown.host.is_some_and(is_loopback_name) {
             return Answer::WrongHost;
         }
@@ -76,7 +79,7 @@ fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// `localhost`, `127.0.0.1:9540`, `[::1]:9540`
+/// Accepts `localhost`, `127.0.0.1:9540`, `[::1]:9540`.
 fn is_loopback_name(host: &str) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((ip, port)) if port.is_empty() || port.starts_with(':') => ip,

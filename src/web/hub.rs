@@ -1,4 +1,4 @@
-//! What the page knows of the run, and the browsers that it tells.
+//! The page's state of the run, and its connected browsers.
 
 use super::Item;
 use crate::document::{Document, Sweep};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Events that a browser may be behind before it gets everything anew.
+/// Most events that a browser may be behind before it gets everything again.
 const MAX_BEHIND: usize = 16;
-/// Browsers at once.
+/// Most browsers at once.
 const MAX_BROWSERS: usize = 64;
-/// Seconds that a browser gets when it connects. The finished report has all.
+/// Most seconds that a browser gets when it connects. The finished report has all of them.
 const MAX_SECONDS: usize = 3_600;
-/// Seconds beyond those before the first are dropped together.
+/// The oldest seconds are dropped in groups of this size.
 const DROPPED_TOGETHER: usize = 60;
 /// Trends whose distributions are drawn.
 const DISTRIBUTIONS: [Trend; 3] = [Trend::Ttft, Trend::Tbt, Trend::HttpReqDuration];
@@ -30,30 +30,30 @@ pub(super) struct Event {
     pub(super) data: Arc<str>,
 }
 
-/// A browser that listens.
+/// A connected browser.
 struct Browser {
     events: Sender<Event>,
-    /// It has missed some, and is to get everything anew.
+    /// True if the browser has missed events and must get everything again.
     is_behind: bool,
 }
 
-/// What the page knows of the run.
+/// The page's state of the run.
 pub(super) struct Hub {
     /// The plan, and the seconds so far.
     seen: Option<Seen>,
     browsers: Vec<Browser>,
-    /// The last document that a browser requested.
+    /// The latest document.
     document: Option<Arc<str>>,
-    /// The steps of a sweep, if it is one.
+    /// The steps of a sweep, if there is one.
     steps: Option<Steps>,
-    /// Nothing comes any more.
+    /// True if no more events will come.
     finished: bool,
 }
 
-/// The steps of a sweep that are over.
+/// The finished steps of a sweep.
 struct Steps {
     so_far: Sweep,
-    /// As a browser gets them.
+    /// The steps as an event for browsers.
     event: Event,
 }
 
@@ -62,7 +62,7 @@ struct Seen {
     doc: Document,
     counts: Counts,
     last: Snapshot,
-    /// Everything so far as a browser gets it; made when one asks.
+    /// Everything so far as an event for browsers. It is made on demand.
     all: Option<Arc<str>>,
 }
 
@@ -79,7 +79,7 @@ impl Hub {
                 self.tell_all();
             }
             Item::Second { snapshot, interval } => self.second(&snapshot, &interval),
-            // Of a sweep, the document is that of its steps.
+            // During a sweep the document is that of its steps.
             Item::SoFar(_) if self.steps.is_some() => {}
             Item::SoFar(document) => self.document = Some(document.to_json().into()),
             Item::Report(document) => self.report(document.to_json(), &|| html::of_run(&document)),
@@ -99,7 +99,7 @@ impl Hub {
         for browser in self.browsers.iter_mut().filter(|browser| !browser.is_behind) {
             browser.is_behind = !browser.send(event.clone());
         }
-        // One that reads again gets everything.
+        // A browser that reads again gets everything.
         if self.browsers.iter().any(Browser::may_catch_up) {
             let event = Event { name: "all", data: seen.everything() };
             for browser in self.browsers.iter_mut().filter(|browser| browser.may_catch_up()) {
@@ -134,7 +134,7 @@ impl Hub {
         }
     }
 
-    /// The run is over. Browsers without a report are told so.
+    /// Ends the run. Browsers without a report are told that it is over.
     pub(super) fn end(&mut self) {
         if !self.finished {
             let why = serde_json::Value::from("The terminal says why.").to_string();
@@ -145,13 +145,13 @@ impl Hub {
 
     fn say_goodbye(&mut self, event: &Event) {
         for browser in self.browsers.drain(..) {
-            // One that does not read goes without.
+            // A browser that does not read misses the event.
             browser.send(event.clone());
         }
     }
 
-    /// The events of a browser from now on, everything so far first; none when there are too many
-    /// browsers, or when it is over.
+    /// Returns a browser's events from now on, beginning with everything so far. `None` if there
+    /// are too many browsers or the run is over.
     pub(super) fn listen(&mut self) -> Option<Receiver<Event>> {
         self.browsers.retain(|browser| !browser.events.is_closed());
         if self.finished || self.browsers.len() >= MAX_BROWSERS {
@@ -167,35 +167,35 @@ impl Hub {
         Some(stream)
     }
 
-    /// The page itself.
+    /// Returns the page itself.
     pub(super) fn page(&self) -> Option<String> {
         let sweep = self.steps.as_ref().map(|steps| &steps.so_far);
         self.seen.as_ref().map(|seen| live::page(&seen.doc, sweep))
     }
 
-    /// The last document that was asked for.
+    /// Returns the latest document.
     pub(super) fn document(&self) -> Option<Arc<str>> {
         self.document.clone()
     }
 
-    /// What a scrape reads.
+    /// Returns the metrics for a scrape.
     pub(super) fn exposition(&self) -> Exposition {
         Exposition::of(self.seen.as_ref().map(|seen| &seen.counts))
     }
 
-    /// Whether the document that it has is the latest that there is.
+    /// Returns true if the stored document is up to date.
     pub(super) const fn has_latest(&self) -> bool {
         self.finished || self.steps.is_some()
     }
 }
 
 impl Browser {
-    /// Whether there was room.
+    /// Returns false if the browser's queue is full.
     fn send(&self, event: Event) -> bool {
         !matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
     }
 
-    /// The same of the steps of a sweep, if it is one.
+    /// Sends the steps of a sweep, if there is one.
     fn send_steps(&self, steps: Option<&Steps>) -> bool {
         steps.is_none_or(|steps| self.send(steps.event.clone()))
     }
@@ -219,7 +219,7 @@ impl Seen {
     fn now(&self) -> Now {
         let Snapshot { outline, elapsed, stage, totals, .. } = &self.last;
         let clock = match outline.length {
-            // What is left after the planned end is the wait for the last responses.
+            // After the planned end the run only waits for the last responses.
             Some(length) => format!("{} of {length}", whole((*elapsed).min(length))),
             None => whole(*elapsed).to_string(),
         };
@@ -249,7 +249,7 @@ impl Seen {
     }
 }
 
-/// Whole seconds passed.
+/// Rounds down to whole seconds.
 fn whole(time: Nanos) -> Nanos {
     Nanos::from_secs(time.as_micros() / 1_000_000)
 }

@@ -1,9 +1,9 @@
-//! The live page: a run as browsers and Prometheus see it while it lasts.
+//! The live page: a running test for browsers and Prometheus.
 //!
-//! One thread of its own, with a low priority and off the workers' cores, serves everything. The
+//! One separate thread, with a low priority and off the workers' cores, serves everything. The
 //! measuring side hands it each second through a channel that never blocks, and tells it when the
-//! run is over. Then browsers have [`FINISH_WAIT`] to take the finished report: nobody who looks
-//! holds up the end.
+//! run is over. Browsers then have [`FINISH_WAIT`] to take the finished report, so that no viewer
+//! delays the end.
 
 mod door;
 mod hub;
@@ -24,45 +24,46 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Longest wait for browsers to take the finished report.
 pub const FINISH_WAIT: Nanos = Nanos::from_secs(1);
-/// Connections at once; more of them wait. The load needs file descriptors, too.
+/// Most connections at once. Further ones wait. The load needs file descriptors, too.
 pub const MAX_CONNECTIONS: u64 = 256;
-/// What the thread needs beside that wait to end.
+/// Time that the thread needs to end, in addition to that wait.
 const LAST_STEPS: Nanos = Nanos::from_millis(500);
 
-/// What the page's thread is told.
+/// A message to the page's thread.
 enum Item {
     /// The load begins.
     Begin { first: Box<Snapshot>, opening: Box<Document>, worker_cores: Vec<usize> },
     /// A second is over.
     Second { snapshot: Arc<Snapshot>, interval: Arc<Tally> },
-    /// The document so far, which a browser has requested.
+    /// The document so far, because a browser requested it.
     SoFar(Box<Document>),
-    /// The document, and nothing comes after it.
+    /// The final document of a run.
     Report(Box<Document>),
-    /// The steps of a sweep that are over, each in a line, and what they come to so far.
+    /// The finished steps of a sweep, each in a line, and the result so far.
     Steps { so_far: Sweep, told: Vec<String> },
-    /// What a sweep has found, and nothing comes after it.
+    /// The final result of a sweep.
     SweepReport(Sweep),
 }
 
-/// The page. If it is dropped without a report, browsers are told so.
+/// The live page. If it is dropped without a report, browsers are told that the run is over.
 #[derive(Debug)]
 pub struct Page {
     addr: SocketAddr,
     items: UnboundedSender<Item>,
-    /// A browser waits for the document so far.
+    /// True while a browser waits for the document so far.
     wanted: Arc<AtomicBool>,
-    /// Closed by the thread when it has ended.
+    /// Closed by the thread when it ends.
     ended: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Page {
-    /// Takes the port and begins to serve; `token` is what browsers have to show.
+    /// Binds the port and begins to serve. Browsers need `token`, if it is set.
     ///
     /// # Errors
     ///
-    /// That of the system if the port is taken or the address is not this machine's.
+    /// The system's error if the port is taken, the address is not this machine's, or the thread
+    /// cannot be started.
     pub fn open(addr: SocketAddr, token: Option<&str>) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
@@ -79,65 +80,66 @@ impl Page {
         Ok(Self { addr, items, wanted, ended, thread: Some(thread) })
     }
 
-    /// Where it is.
+    /// Returns the page's URL.
     pub fn url(&self) -> String {
         format!("http://{}/", self.addr)
     }
 
-    /// The load begins.
+    /// Notes that the load begins.
     pub fn begin(&self, first: Snapshot, opening: Document, worker_cores: &[usize]) {
         let worker_cores = worker_cores.to_vec();
         self.tell(Item::Begin { first: Box::new(first), opening: Box::new(opening), worker_cores });
     }
 
-    /// A second is over.
+    /// Notes that a second is over.
     pub fn second(&self, snapshot: &Arc<Snapshot>, interval: &Arc<Tally>) {
         self.tell(Item::Second { snapshot: Arc::clone(snapshot), interval: Arc::clone(interval) });
     }
 
-    /// Whether somebody has asked for the document so far since this was looked at last. They wait
-    /// for [`Self::so_far`].
+    /// Returns whether a browser has requested the document so far since the last call. Such
+    /// browsers wait for [`Self::so_far`].
     pub fn asks(&self) -> bool {
         self.wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// The document so far, for the browsers that requested it.
+    /// Sends the document so far to the browsers that requested it.
     pub fn so_far(&self, document: Document) {
         self.tell(Item::SoFar(Box::new(document)));
     }
 
-    /// The run is over, and this is what it comes to.
+    /// Ends the run with its final document.
     pub fn report(&self, document: Document) {
         self.tell(Item::Report(Box::new(document)));
     }
 
-    /// Steps of a sweep are over, each of them in a line of `told`.
+    /// Shows the finished steps of a sweep, each in a line of `told`.
     pub fn steps(&self, so_far: Sweep, told: Vec<String>) {
         self.tell(Item::Steps { so_far, told });
     }
 
-    /// The sweep is over, and this is what it has found.
+    /// Ends the sweep with its final result.
     pub fn report_sweep(&self, found: Sweep) {
         self.tell(Item::SweepReport(found));
     }
 
     fn tell(&self, item: Item) {
-        // A thread that is gone has nobody to show anything to.
+        // If the thread has ended, there are no viewers.
         let _ = self.items.send(item);
     }
 
-    /// Waits until browsers have what they were sent, but not longer than [`FINISH_WAIT`].
+    /// Waits until browsers have received everything, but not longer than [`FINISH_WAIT`] and a
+    /// moment.
     pub fn finish(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        // Closing the channel is the last word.
+        // Closing the channel tells the thread to end.
         self.items = unbounded_channel().0;
         let wait = FINISH_WAIT + LAST_STEPS;
         if self.ended.recv_timeout(wait.to_duration()) == Err(RecvTimeoutError::Disconnected) {
-            // A panic of the thread has been printed already.
+            // A panic of the thread was already printed.
             let _ = thread.join();
         }
     }

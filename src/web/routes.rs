@@ -1,4 +1,4 @@
-//! What is answered to whom.
+//! The page's routes and their responses.
 
 use super::door::{Answer, Door, Shown};
 use super::hub::{Event, Hub};
@@ -22,26 +22,26 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
 
-/// Longest wait for the document so far: it comes with the end of a second, and that of all shards
+/// Longest wait for the document so far. It comes at the end of a second, and that of all shards
 /// two seconds later.
 const DOCUMENT_WAIT: Duration = Duration::from_secs(5);
-/// How often a quiet stream says that it is still there.
+/// Interval of keep-alive comments on a quiet stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// What all requests share.
+/// State that all requests share.
 pub(super) struct Shared {
     pub(super) door: Door,
     pub(super) hub: Mutex<Hub>,
-    /// A browser waits for the document so far.
+    /// Set while a browser waits for the document so far.
     pub(super) wanted: Arc<AtomicBool>,
-    /// A document has come.
+    /// Notified when a document has come.
     pub(super) came: Notify,
-    /// Held once by each stream that is open.
+    /// Cloned by each open stream.
     pub(super) open: Arc<()>,
 }
 
 impl Shared {
-    /// What the page knows. Nobody waits while they hold it.
+    /// Locks the page's state. The lock must not be held across an await.
     pub(super) fn hub(&self) -> std::sync::MutexGuard<'_, Hub> {
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,7 +59,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Lets in whom the door lets in, and tells browsers to keep and to frame nothing.
+/// Enforces the door's decision, and adds headers that forbid caching and framing.
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let mut response = match asks(&shared.door, &request) {
         Answer::ComeIn => next.run(request).await,
@@ -91,7 +91,7 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 fn asks(door: &Door, request: &Request) -> Answer {
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     door.asks(Shown {
-        // A request line with a whole URL has its host there (RFC 9112, section 3.2.2).
+        // If the request line has a whole URL, the host is in it (RFC 9112, section 3.2.2).
         host: request.uri().authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST)),
         authorization: text(header::AUTHORIZATION),
         cookie: text(header::COOKIE),
@@ -101,7 +101,7 @@ fn asks(door: &Door, request: &Request) -> Answer {
 
 async fn page(State(shared): State<Arc<Shared>>) -> Response {
     let Some(page) = shared.hub().page() else {
-        // A browser that is early comes again by itself.
+        // A browser that is early reloads by itself.
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             [(header::RETRY_AFTER, "1"), (HeaderName::from_static("refresh"), "1")],
@@ -116,14 +116,14 @@ async fn page(State(shared): State<Arc<Shared>>) -> Response {
     (headers, page).into_response()
 }
 
-/// The seconds as they come.
+/// Streams the seconds as they come.
 async fn events(State(shared): State<Arc<Shared>>) -> Response {
     let Some(events) = shared.hub().listen() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many browsers, or the run is over\n").into_response();
     };
     let stream = Events { events, _open: Arc::clone(&shared.open) };
     let sse = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    // Proxies must not collect what belongs to a second.
+    // Proxies must not buffer the stream.
     ([(HeaderName::from_static("x-accel-buffering"), "no")], sse).into_response()
 }
 
@@ -143,21 +143,21 @@ impl Stream for Events {
     }
 }
 
-/// The metrics so far, for a scrape.
+/// Returns the metrics so far, for a scrape.
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = Format::accepted(&accept.join(","));
-    // Writing takes a while: nobody is to wait for it.
+    // Rendering takes a while, so it happens outside the lock.
     let exposition = shared.hub().exposition();
     ([(header::CONTENT_TYPE, format.content_type())], exposition.render(format)).into_response()
 }
 
-/// The document so far, made at the end of the second in which it was asked for. That of a sweep
-/// changes with its steps, and is there.
+/// Returns the document so far, made at the end of the second in which it was requested. The
+/// document of a sweep changes only with its steps, so it is returned at once.
 async fn document(State(shared): State<Arc<Shared>>) -> Response {
     let came = shared.came.notified();
     tokio::pin!(came);
-    // From here on a document that comes is not missed.
+    // A document that comes after this point is not missed.
     came.as_mut().enable();
     let is_there = shared.hub().has_latest();
     if !is_there {

@@ -18,19 +18,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Between two looks at whether browsers have taken what they were sent.
+/// Time between checks whether browsers have received everything.
 const LOOK: Duration = Duration::from_millis(5);
-/// What the last bytes need to leave once their stream is closed.
+/// Time for the last bytes to leave after their stream is closed.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// Serves until there is nothing more to say, and a moment longer.
+/// Serves until the run is over, and a moment longer.
 pub(super) fn until_over(
     listener: std::net::TcpListener,
     door: Door,
     incoming: UnboundedReceiver<Item>,
     wanted: Arc<AtomicBool>,
 ) {
-    // Browsers may wait: the load may not.
+    // Browsers may wait, but the load may not.
     host::give_way();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let shared =
@@ -60,7 +60,7 @@ async fn tell(listener: std::net::TcpListener, shared: &Arc<Shared>, mut incomin
     serving.abort();
 }
 
-/// Until every stream was read to its end.
+/// Waits until every stream was read to its end.
 async fn taken(shared: &Shared) {
     while Arc::strong_count(&shared.open) > 1 {
         tokio::time::sleep(LOOK).await;
@@ -68,7 +68,7 @@ async fn taken(shared: &Shared) {
     tokio::time::sleep(FLUSH).await;
 }
 
-/// A listener with so many connections at once; more of them wait.
+/// A listener with a limited number of connections. Further connections wait.
 struct Limited {
     listener: TcpListener,
     room: Arc<Semaphore>,
@@ -94,7 +94,7 @@ impl Listener for Limited {
     }
 }
 
-/// A connection that counts.
+/// A connection that counts towards the limit.
 struct Counted {
     stream: TcpStream,
     _room: OwnedSemaphorePermit,

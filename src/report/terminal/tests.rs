@@ -283,7 +283,7 @@ ENDPOINTS  each requested once before the load: 1 ok, 1 failed, 1 skipped
     assert!(text.contains(expected), "{text}");
 }
 
-/// On a phone, or in half a window: no line is wider, and no word of a table is torn.
+/// On a phone or in half a window, no line is wider than the page, and no word of a table is split.
 #[test]
 fn a_narrow_page_is_broken_at_words() {
     for (sort, doc) in all_sorts() {

@@ -1,11 +1,11 @@
-//! What was asked for beside what came of it.
+//! Requested values beside the measured ones.
 
 use super::{Block, Column, Extent, Piece, Remark, Row, Section, Table, Tone, column};
 use crate::document::{AskedGot, Document, Spread, Template};
 use crate::report::human;
 use crate::units::plural;
 
-/// Rows that the head names; the section has all.
+/// Rows that the head names. The section has all of them.
 const NAMED: usize = 3;
 
 const COLUMNS: &[Column] = &[
@@ -17,7 +17,7 @@ const COLUMNS: &[Column] = &[
     column("off", 9),
 ];
 
-/// The section; none if nothing was asked for that could be compared.
+/// Returns the section. `None` if nothing comparable was requested.
 pub(super) fn section(doc: &Document) -> Option<Section> {
     let rows: Vec<Row> = doc.asked.iter().map(row).collect();
     let note = "what was requested, and what was started and billed".to_owned();
@@ -28,7 +28,7 @@ pub(super) fn section(doc: &Document) -> Option<Section> {
 fn row(row: &AskedGot) -> Row {
     let number = |n: Option<f64>| n.map_or_else(|| "-".to_owned(), |n| human::count(n.round() as u64));
     let pair = |spread: Option<Spread>| match spread {
-        // One number for the whole run.
+        // It is one number for the whole run.
         Some(Spread { avg, p50: None, p99: None }) => [human::per_second(avg), String::new()],
         Some(spread) => [number(spread.p50), number(spread.p99)],
         None => ["-".to_owned(), "-".to_owned()],
@@ -44,7 +44,8 @@ fn row(row: &AskedGot) -> Row {
     }
 }
 
-/// What the head says: what a chat template adds, and where asked and got part.
+/// Adds the facts for the head: the tokens that a chat template adds, and the rows where requested
+/// and measured values differ.
 pub(super) fn facts(blocks: &mut Vec<Block>, doc: &Document, extent: Extent) {
     let told = doc.templates.iter().map(told);
     let told = told.filter(|piece| extent == Extent::Full || piece.tone == Tone::Warning);

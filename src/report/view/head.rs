@@ -1,4 +1,4 @@
-//! The verdict and what it rests on.
+//! The verdict and its basis.
 
 use super::{Block, Extent, Headline, Piece, Remark, Row, Section, Table, Tone, asked, column, network, time};
 use crate::document::endpoints::count;
@@ -11,7 +11,7 @@ use crate::metrics::{Metric, Unit};
 use crate::report::human;
 use crate::units::plural;
 
-/// Characters of an endpoint's name; longer ones are cut.
+/// Characters of an endpoint's name. Longer names are cut.
 const NAME_COLUMNS: usize = 25;
 
 pub(super) fn headline(doc: &Document) -> Headline {
@@ -132,7 +132,7 @@ fn client(blocks: &mut Vec<Block>, client: &Client) {
     }
 }
 
-/// A number with as many digits as tell something.
+/// Formats a number without trailing zeros.
 fn plain(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -144,8 +144,8 @@ pub(super) fn hints(hints: &[Hint]) -> Option<Section> {
     (!hints.is_empty()).then(|| Section { title: "HINTS", note, blocks: hints.iter().map(remark).collect() })
 }
 
-/// What keeps the run from passing, as far as no threshold and no endpoint below says it and the
-/// head does not either.
+/// Returns the reasons why the run does not pass, except those that the head, the thresholds or the
+/// endpoints already show.
 pub(super) fn reasons(doc: &Document) -> Option<Section> {
     let is_said = |kind| {
         matches!(
@@ -197,7 +197,7 @@ pub(super) fn thresholds(all: &[Judged]) -> Option<Section> {
     (!blocks.is_empty()).then_some(Section { title: "THRESHOLDS", note: String::new(), blocks })
 }
 
-/// `p(95)=12.345ms`, and how many samples stand behind it.
+/// Formats a measured value such as `p(95)=12.345ms`, and its number of samples.
 pub(super) fn measured(judged: &Judged) -> (String, String) {
     let Some(value) = judged.value.filter(|_| judged.verdict != Judgement::NoData) else {
         return ("no data: nothing was measured, which is not a pass".to_owned(), String::new());
@@ -216,7 +216,7 @@ pub(super) fn measured(judged: &Judged) -> (String, String) {
     (format!("{aggregation}={value}"), format!("  {}", plural(judged.samples, "sample")))
 }
 
-/// In brief, those that did not answer as they should.
+/// Returns the endpoints. A brief view shows only those that are not `ok`.
 pub(super) fn endpoints(all: &[Endpoint], extent: Extent) -> Option<Section> {
     let words =
         [(EndpointVerdict::Ok, "ok"), (EndpointVerdict::Failed, "failed"), (EndpointVerdict::Skipped, "skipped")];
@@ -237,7 +237,7 @@ fn endpoint(endpoint: &Endpoint) -> Row {
     };
     let way = match (endpoint.stream, endpoint.method.as_str()) {
         (false, _) => "",
-        // Nothing else that is streamed is asked for with a GET.
+        // A GET that is streamed is always a WebSocket.
         (true, "GET") => " (WebSocket)",
         (true, _) => " (SSE)",
     };

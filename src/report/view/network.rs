@@ -1,4 +1,4 @@
-//! The way to the server: round trips and retransmits.
+//! The network path to the server: round trips and retransmits.
 
 use super::{Block, Piece, Section};
 use crate::document::measured::trend;
@@ -7,10 +7,11 @@ use crate::metrics::Trend;
 use crate::report::human;
 use crate::units::plural;
 
-/// A way shorter than this, in ms, is said with the details only: it is no part of any latency.
+/// A shorter round trip, in ms, appears only in the details, because it is no relevant part of any
+/// latency.
 const LONG_MS: f64 = 1.0;
 
-/// One line, where the way is a part of the latency that was measured.
+/// Returns one line if the path is a relevant part of the measured latency.
 pub(super) fn fact(doc: &Document) -> Option<Block> {
     let network = doc.network.as_ref()?;
     let is_long = network.least_rtt.is_some_and(|least| least.p50 >= LONG_MS);
@@ -40,14 +41,14 @@ pub(super) fn section(doc: &Document) -> Option<Section> {
     Some(Section { title: "NETWORK", note, blocks: blocks.into_iter().flatten().collect() })
 }
 
-/// `TTFT p50 212ms, of it one round trip 38.0ms`
+/// Formats the share: `TTFT p50 212ms, of it one round trip 38.0ms`.
 fn share(doc: &Document, network: &Network) -> Option<String> {
     let (ttft, round_trip) = network.share(trend(&doc.metrics, Trend::Ttft).map(|ttft| ttft.p50))?;
     let to = if network.to_proxy { " to the proxy" } else { "" };
     Some(format!("TTFT p50 {}, of it one round trip{to} {}", human::time(ttft), human::time(round_trip)))
 }
 
-/// `12 of 3,456 segments (0.35%)`
+/// Formats the retransmits: `12 of 3,456 segments (0.35%)`.
 fn retransmits(network: &Network) -> String {
     let share = network.retransmitted as f64 / network.segments.max(1) as f64;
     let all = plural(network.segments, "segment");

@@ -1,4 +1,4 @@
-//! What was measured: latencies, throughput, failures, and both by kind of request.
+//! The measured numbers: latencies, throughput, failures, and the same by kind of request.
 
 use super::{Block, Column, Extent, Piece, Remark, Row, Section, Table, Tone, column};
 use crate::document::measured::{Numbers, counter, gauge, rate, trend};
@@ -8,7 +8,7 @@ use crate::report::human;
 use crate::units::plural;
 use std::collections::BTreeMap;
 
-/// Addresses that are listed; the document has all.
+/// Addresses that are listed. The document has all of them.
 const ADDRESSES_SHOWN: usize = 16;
 /// Characters of a name.
 const NAME: usize = 25;
@@ -24,7 +24,7 @@ const LATENCY_COLUMNS: &[Column] = &[
     column("max", 7),
 ];
 
-/// Latencies that are asked for first.
+/// The most important latencies.
 const FIRST_TRENDS: [metrics::Trend; 5] = [
     metrics::Trend::HttpReqDuration,
     metrics::Trend::HttpReqDurationFromIntended,
@@ -32,11 +32,11 @@ const FIRST_TRENDS: [metrics::Trend; 5] = [
     metrics::Trend::Tbt,
     metrics::Trend::Tpot,
 ];
-/// Samples without which a p99 is the time of the one slowest, or nearly so.
+/// With fewer samples a p99 is about the time of the single slowest one.
 const FEWEST_FOR_P99: u64 = 100;
-/// The same for a p99.9.
+/// Fewest samples for a p99.9.
 const FEWEST_FOR_P99_9: u64 = 1_000;
-/// Says in words what the mark means.
+/// Explanation of the mark.
 const FEW_SAMPLES: &str = "~ of fewer than 100 samples (p99) or 1,000 (p99.9): the few slowest decide";
 
 const THROUGHPUT_COLUMNS: &[Column] = &[column("", NAME), column("total", 10), column("rate", 12)];
@@ -72,7 +72,7 @@ const TURNS_COLUMNS: &[Column] = &[
     column("p99", 9),
 ];
 
-/// A p99 as it is shown: marked if it rests on too few samples.
+/// Formats a p99. It is marked if it has too few samples.
 pub(crate) fn p99(ms: f64, samples: u64) -> String {
     marked(ms, samples < FEWEST_FOR_P99)
 }
@@ -82,14 +82,15 @@ fn marked(ms: f64, is_marked: bool) -> String {
 }
 
 pub(super) fn latency(doc: &Document, extent: Extent) -> Option<Section> {
-    // The others are no latencies of the server's; what they say stands with the client and the
+    // The other trends are not latencies of the server. They are shown with the client and the
     // failures.
     let not_here = [metrics::Trend::InterruptedAge, metrics::Trend::ClientLag, metrics::Trend::PassLength];
     let is_time = |t: &metrics::Trend| t.unit() == metrics::Unit::Milliseconds;
     let is_asked = |t: &metrics::Trend| extent == Extent::Full || FIRST_TRENDS.contains(t);
     let trends = metrics::Trend::ALL.into_iter().filter(|t| is_time(t) && !not_here.contains(t) && is_asked(t));
     let row = |(name, t): (&str, &Trend)| {
-        // The longest name; its row follows that of the metric that it is the other half of.
+        // This name is the longest, so it is shortened. Its row follows that of the metric whose
+        // name it extends.
         let rest = name.strip_prefix("http_req_duration").filter(|rest| rest.len() > 12);
         let name = rest.map_or_else(|| name.to_owned(), |rest| format!("…{rest}"));
         let [p50, p90, p95, max] = [t.p50, t.p90, t.p95, t.max].map(human::time);
@@ -144,8 +145,8 @@ pub(super) fn throughput(doc: &Document, extent: Extent) -> Section {
             rows.push(row(c.name(), human::bytes(n.count as f64), format!("{}/s", human::bytes(n.rate)), ""));
         }
     }
-    // Offered, started, completed: where a closed loop slows down with the server, an open one
-    // shows that it fell behind.
+    // Arrivals offered, started and completed. A closed loop slows down with the server, while an
+    // open loop shows that the server fell behind.
     let offered = get(C::ArrivalsOffered).filter(|n| n.count > 0);
     for c in [C::ArrivalsOffered, C::ArrivalsStarted, C::Iterations, C::DroppedIterations] {
         let Some(n) = get(c).filter(|n| n.count > 0 || c != C::DroppedIterations).filter(|_| offered.is_some()) else {
@@ -176,14 +177,14 @@ pub(super) fn throughput(doc: &Document, extent: Extent) -> Section {
     Section { title: "THROUGHPUT", note, blocks }
 }
 
-/// How many requests met every goal.
+/// Describes how many requests met every goal.
 fn goodput(doc: &Document) -> Option<Block> {
     let good = rate(&doc.metrics, metrics::Rate::Goodput)?;
     let share = human::percent(good.matches as f64 / good.total as f64);
     Some(Block::List("goodput", vec![format!("{share}: {} of {} met every goal", good.matches, good.total)]))
 }
 
-/// What a tokenizer says of the generated tokens.
+/// Describes the generated tokens as estimated by a tokenizer.
 fn estimate(estimate: &TokenEstimate) -> Block {
     let TokenEstimate { tokenizer, sample, tokens_per_event, tokens_output } = estimate;
     let (Some(ratio), Some(tokens)) = (tokens_per_event, tokens_output) else {
@@ -195,7 +196,7 @@ fn estimate(estimate: &TokenEstimate) -> Block {
     Block::List("estimate", [total, basis].into_iter().chain(billed).collect())
 }
 
-/// Where connections went, when there was a choice or a failure.
+/// Lists connections by address, if there were several addresses or failures.
 fn addresses(addresses: &[Address]) -> Option<Block> {
     if addresses.len() < 2 && addresses.iter().all(|address| address.failed == 0) {
         return None;
@@ -209,7 +210,7 @@ fn addresses(addresses: &[Address]) -> Option<Block> {
     Some(Block::List("by address", items))
 }
 
-/// Input tokens are known of the requests only whose usage the server told.
+/// Input tokens are known only for requests whose usage the server reported.
 fn coverage_note(n: &Counter) -> String {
     match (n.requests_billed, n.requests_with_tokens) {
         (Some(billed), Some(all)) if billed < all => format!(
@@ -230,8 +231,8 @@ fn source_note(source: &str) -> &str {
     }
 }
 
-/// One event is not one token: how far apart they are, over the kinds that stream (plain answers
-/// have tokens and no events).
+/// An event is not a token. Returns their ratio over the kinds that stream, because plain responses
+/// have tokens but no events.
 fn events_per_token(requests: &BTreeMap<String, Numbers>) -> String {
     let count = |numbers, c| counter(numbers, c).map_or(0, |n: &Counter| n.count);
     let both =
@@ -251,7 +252,8 @@ pub(super) fn failures(doc: &Document, extent: Extent) -> Section {
         (0, n) => format!("no failures in {}", plural(n, "request")),
         (f, n) => format!("{f} of {} ({})", plural(n, "request"), share(f)),
     };
-    // In the order of the list, by category; classes that this build does not know come last.
+    // Classes are in the order of the list, by category. Classes that this build does not know come
+    // last.
     let known = metrics::Failure::ALL.map(metrics::Failure::name);
     let unknown = doc.failures.classes.keys().map(String::as_str).filter(|name| !known.contains(name));
     let mut rows = Vec::new();
@@ -294,7 +296,7 @@ pub(super) fn failures(doc: &Document, extent: Extent) -> Section {
     Section { title: "FAILURES", note, blocks }
 }
 
-/// What was sent again, and why.
+/// Describes the retries and their causes.
 fn retries(doc: &Document) -> Vec<Block> {
     let amplification = rate(&doc.metrics, metrics::Rate::Amplification);
     let (Some(all), Some(again)) = (amplification, counter(&doc.metrics, metrics::Counter::Retries)) else {
@@ -311,14 +313,14 @@ fn retries(doc: &Document) -> Vec<Block> {
     blocks
 }
 
-/// When failures of a class came.
+/// Formats the time span of a class's failures.
 fn when(details: &FailureDetails) -> String {
     let (first, last) = (human::length(details.first_s), human::length(details.last_s));
     if first == last { format!("  after {first}") } else { format!("  after {first} to {last}") }
 }
 
-/// What is known of a class beside its number: how long servers asked us to wait, and what the
-/// first failure looked like.
+/// Returns the details of a class: the waiting times that servers asked for, and a sample of the
+/// first failure.
 fn particulars(details: &FailureDetails) -> Vec<Remark> {
     let wait = details.retry_after_s.map(|wait| match (wait.min, wait.max) {
         (min, max) if min == max => format!("retry-after {}", human::length(min.into())),
@@ -338,7 +340,7 @@ pub(super) fn requests(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
     (!kinds.is_empty()).then(|| Section { title: "REQUESTS", note, blocks: vec![Block::Table(table)] })
 }
 
-/// Time to first token and between tokens, of the kinds that have any.
+/// Returns the time to first token and between tokens, for the kinds that have them.
 pub(super) fn streams(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
     let streams = kinds.iter().filter(|(_, numbers)| trend(numbers, metrics::Trend::Ttft).is_some());
     let row = |(name, numbers): (&String, &Numbers)| {
@@ -350,7 +352,7 @@ pub(super) fn streams(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
     (!table.rows.is_empty()).then(|| Section { title: "STREAMS", note, blocks: vec![Block::Table(table)] })
 }
 
-/// The turns of conversations, and how the conversations ended.
+/// Returns the turns of conversations, and how the conversations ended.
 pub(super) fn conversations(doc: &Document) -> Option<Section> {
     let row = |(name, numbers): (&String, &Numbers)| {
         let (failed, all) = rate(numbers, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));

@@ -1,4 +1,4 @@
-//! What is left of the client's rate limits, as the server's responses say.
+//! The rest of the client's rate limits, as reported in the server's responses.
 
 use super::{Block, Section};
 use crate::document::Document;
@@ -7,7 +7,7 @@ use crate::report::human;
 
 pub(super) fn section(doc: &Document) -> Option<Section> {
     let limits = doc.series.iter().fold(Remaining::default(), |lowest, second| lowest.lowest(second.remaining()));
-    // Of two seconds that are as low, the first.
+    // The first of equally low seconds.
     let lowest = |of: fn(&Second) -> Option<u32>| {
         doc.series.iter().filter_map(|second| Some((of(second)?, second.t_s))).min_by_key(|(left, _)| *left)
     };

@@ -1,11 +1,11 @@
-//! What the server says of itself at its `/metrics`.
+//! The server's own metrics from its `/metrics`.
 
 use super::{Block, Piece, Remark, Section, Tone};
 use crate::document::{Compared, Document, ServerMetrics, ServerNumber};
 use crate::report::human;
 use crate::units::plural;
 
-/// Our names of the numbers, and what people call them.
+/// Our names of the numbers, and their common names.
 const NAMES: [(&str, &str); 7] = [
     ("server_running", "running"),
     ("server_waiting", "waiting"),
@@ -65,7 +65,7 @@ fn differs(compared: &Compared) -> bool {
     compared.server.total_cmp(&compared.ours).is_ne()
 }
 
-/// `the server says 13 ms, we saw 26 ms`
+/// Formats a comparison: `the server says 13 ms, we saw 26 ms`.
 fn beside(compared: &Compared) -> String {
     let Compared { unit, server, ours, .. } = compared;
     if unit == "ms" {

@@ -1,5 +1,5 @@
-//! What happened over time, and the server beside us: stages, what lies outside the window, growth,
-//! agreement.
+//! Numbers over time, and the server beside the client: stages, requests outside the window,
+//! growth, agreement.
 
 use super::{Block, Column, Piece, Row, Section, Table, Tone, column};
 use crate::document::{AgreementLine, Document, Growth, Outside, Quantiles, Stage, Trending};
@@ -17,7 +17,7 @@ const STAGES_COLUMNS: &[Column] = &[
     column("p95", 8),
 ];
 
-/// What was sent outside the measurement window.
+/// Adds the requests outside the measurement window.
 pub(super) fn outside(blocks: &mut Vec<Block>, outside: Option<&Outside>) {
     let Some(outside) = outside else { return };
     let tone = if outside.failed > 0 { Tone::Warning } else { Tone::Plain };
@@ -93,7 +93,7 @@ fn pair(name: &str, text: String, agrees: bool) -> Block {
     Block::Pair(format!("{name}:"), vec![Piece::plain(text), Piece::new(tone, mark)])
 }
 
-/// What the server is configured to do or has counted, beside what we saw.
+/// Formats the server's configured or counted value beside ours.
 fn agreement(line: &AgreementLine) -> Block {
     let text = if line.unit == "ms" {
         let (said, seen) = (human::time(line.server), human::time(line.ours));
@@ -106,7 +106,7 @@ fn agreement(line: &AgreementLine) -> Block {
     pair(&line.name, text, line.agree)
 }
 
-/// Memory of the server and of ours, and latency, over the time in which the load was level.
+/// Returns the growth of both memories and the drift of latencies while the load was level.
 pub(super) fn changes(doc: &Document) -> Option<Section> {
     let client = doc.client.memory.as_ref().and_then(|memory| memory.growth.as_ref());
     let memories = [("server's memory", doc.server.growth.as_ref()), ("our memory", client)];
