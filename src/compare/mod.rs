@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | 1 | the whole interval is beyond the limit | moving-block bootstrap over the seconds |
 //! | 1 sweep | never; with `allow_single` if the change is beyond the limit | none |
-//! | 3, or too few for the gates | the sides are apart by the floor | all pairwise differences |
+//! | 3, or too few for the gates | the sides are apart by the noise | all pairwise differences |
 //! | 4 and more | the exact Mann–Whitney p, Holm-corrected, is at most alpha | Hodges–Lehmann |
 //! | pairs, 5 and more | the same, with Student's t over the pairs | Student's t |
 //!

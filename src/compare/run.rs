@@ -16,7 +16,7 @@ pub struct Run {
     pub workload: String,
     /// Version of this tool that measured the result.
     pub tool: String,
-    /// Number of machines that shared the run.
+    /// Number of shards that measured it together. 0 for a single process.
     pub shards: usize,
     /// For a sweep, its steps and settings by name. They have to be the same, too.
     pub steps: Vec<(&'static str, String)>,

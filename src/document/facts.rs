@@ -36,7 +36,7 @@ pub struct RunFacts<'a> {
     pub tags: BTreeMap<String, String>,
     /// The command line, with secrets already removed.
     pub argv: Vec<String>,
-    /// The source of the shard's part of the test, if this is a shard.
+    /// The source of the shard's number, such as a flag or a scheduler, if this is a shard.
     pub shard_source: Option<String>,
     /// The build of this tool.
     pub build: Build,

@@ -19,7 +19,7 @@ pub enum Measured {
     Gauge(GaugeValue),
 }
 
-/// Returns a distribution. `None` if it is empty.
+/// Returns a distribution. `None` if it is absent or empty.
 pub(crate) fn trend(numbers: &Numbers, of: metrics::Trend) -> Option<&Trend> {
     match numbers.get(of.name()) {
         Some(Measured::Trend(trend)) if trend.count > 0 => Some(trend),
@@ -34,7 +34,7 @@ pub(crate) fn counter(numbers: &Numbers, of: metrics::Counter) -> Option<&Counte
     }
 }
 
-/// Returns a ratio. `None` if it is empty.
+/// Returns a ratio. `None` if it is absent or empty.
 pub(crate) fn rate(numbers: &Numbers, of: metrics::Rate) -> Option<&Rate> {
     match numbers.get(of.name()) {
         Some(Measured::Rate(rate)) if rate.total > 0 => Some(rate),
@@ -97,11 +97,11 @@ pub struct Exact {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counter {
-    /// In the whole run.
+    /// Count in the whole run.
     pub count: u64,
-    /// Events in the measurement window, per second of the window.
+    /// Count in the measurement window, per second of the window.
     pub rate: f64,
-    /// Events in the measurement window.
+    /// Count in the measurement window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_window: Option<u64>,
     /// Only for generated tokens: the source of the count, `usage` (the server), `events` (ours,

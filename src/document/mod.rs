@@ -1,16 +1,16 @@
-//! Conversion of the result of a run into bytes. This module is pure: the result goes in, text
-//! comes out.
+//! Results as documents, and their conversion to JSON and back. This module is pure: it opens no
+//! files, and does not know how results are shown.
 //!
-//! The [`Document`] holds everything of a run that is worth keeping, as one versioned JSON file. It
-//! is the only type here that outlives the process. Within a version it only grows: a reader
-//! accepts fields it does not know, and fields that came later may be missing. Times are in ms as
-//! floats unless the name says otherwise. Unknown values are `null`, never guesses.
-//! `schema/run-1.schema.json` describes it field by field.
+//! The [`Document`] holds everything of a run that is worth keeping, as one versioned JSON file.
+//! Within a version it only grows: a reader accepts fields it does not know, and fields that came
+//! later may be missing. Times are in ms as floats unless the name says otherwise. Unknown values
+//! are `null`, never guesses. `schema/run-1.schema.json` describes it field by field.
 //!
 //! `facts.rs` makes a document from the facts of a run, `plan.rs` makes its section about the plan,
-//! and `json.rs` writes and reads it. Every output format is one short file from document to text
-//! (`terminal.rs`). `self_test.rs` is the other document that is kept: what this tool found out
-//! about itself on a machine.
+//! and `json.rs` writes and reads it. Output formats are files of `report`, from document to text.
+//! The other documents are those of sweeps (`capacity.rs`, `throughput.rs`), of comparisons
+//! (`comparison.rs`, `noise.rs`), and of what this tool found out about itself on a machine
+//! (`self_test.rs`).
 
 pub(crate) mod access;
 pub(crate) mod agreement;
@@ -213,7 +213,7 @@ const fn is_false(value: &bool) -> bool {
 pub struct Start {
     /// Time after that instant, in ms.
     pub late_ms: f64,
-    /// The error of this shard's clock as known to shard 0, in ms: half of the fastest round trip.
+    /// Uncertainty of this shard's clock at shard 0, in ms: half of the fastest round trip.
     pub clock_error_ms: f64,
 }
 
@@ -223,7 +223,7 @@ pub struct Shard {
     /// The first shard in it, from 0.
     pub index: u32,
     pub count: u32,
-    /// The source of this number: a flag, the name of an environment, `merge`.
+    /// The source of these numbers: a flag, a scheduler, `merge`.
     pub source: String,
     /// Every shard in it: one, or several once some have been merged.
     pub held: Vec<u32>,

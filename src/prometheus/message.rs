@@ -3,8 +3,7 @@
 
 use prost::Message;
 
-/// Schema of native histograms: the power of two that gives the buckets for each doubling. Its 32
-/// buckets are 2.2 % wide.
+/// Schema of native histograms: each doubling has 2^5 = 32 buckets, each of them 2.2 % wide.
 pub(super) const SCHEMA: i32 = 5;
 /// The value that ends a series (Prometheus' `value.StaleNaN`).
 pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);

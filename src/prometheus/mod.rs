@@ -1,7 +1,7 @@
 //! A run in Prometheus' terms: families of metrics, with labels.
 //!
 //! `counts.rs` adds up the seconds and names everything. `text.rs` writes the text of a scrape,
-//! with classic buckets. `push.rs` writes to a Prometheus by itself, with native histograms.
+//! with classic buckets. `push.rs` sends the metrics by remote write, with native histograms.
 //! Everything counts from the start of the run, warm-up and cooldown included, and counts never go
 //! down, because Prometheus reads a falling counter as a restart.
 

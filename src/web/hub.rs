@@ -62,7 +62,7 @@ struct Seen {
     doc: Document,
     counts: Counts,
     last: Snapshot,
-    /// Everything so far as an event for browsers. It is made on demand.
+    /// Data of the event with everything so far. It is made on demand.
     all: Option<Arc<str>>,
 }
 

@@ -320,12 +320,12 @@ impl Fold {
     }
 }
 
-/// Returns the words of series at these places.
+/// Describes series at these places in words.
 pub(super) fn words(series: &[Measured], at: &[f64], x: Unit) -> Vec<String> {
     series.iter().filter_map(|one| one.words(at, x)).collect()
 }
 
-/// Returns the table of series at these places.
+/// Returns the table of series at these places, with several places a row if there are many.
 pub(super) fn table(series: &[Measured], at: &[f64], x: Unit, fold: Fold) -> Sheet {
     let rows = spans(at.len(), MOST_ROWS);
     let width = rows.iter().map(std::iter::ExactSizeIterator::len).max().unwrap_or(1);
