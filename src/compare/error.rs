@@ -40,7 +40,7 @@ pub enum CompareError {
         found: Sort,
         /// The file that it is compared with.
         other: String,
-        /// The sort of the other file.
+        /// The sort of result in the other file.
         expected: Sort,
     },
     /// The gate's measure does not exist in results of this sort.

@@ -245,8 +245,7 @@ impl Sides<'_> {
             row.note = Some(format!("too short: {} s are needed", bootstrap::LEAST_SECONDS));
             return Some(unknown);
         }
-        // No verdict depends on the interval of a row without a gate, and drawing takes most of the
-        // time.
+        // A row without a gate cannot fail the comparison, and drawing takes most of the time.
         let draws = if row.gate.is_some() { self.options.draws } else { self.options.draws / UNGATED_DRAWS };
         let between = |b: f64, h: f64| difference(row, b, h);
         let (low, high) =

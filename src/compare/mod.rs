@@ -1,5 +1,5 @@
 //! Comparison of two builds: is this one slower than that one? It turns numbers of results into a
-//! verdict without false alarms. It is pure arithmetic on plain numbers. Files and pages belong to
+//! verdict with few false alarms. It is pure arithmetic on plain numbers. Files and pages belong to
 //! `report` and `cli`.
 //!
 //! A result is a run of one load, or a sweep over loads (`throughput`, `capacity`), whose peaks are

@@ -17,7 +17,8 @@ pub(super) struct Sent {
 
 impl Sent {
     /// Returns a sample of everything at `at`, or right after the last sample if that is later,
-    /// because time must not go back. A new series begins at zero.
+    /// because time must not go back. A count or a histogram that was not in the last sample gets a
+    /// zero at that instant.
     pub(super) fn batch(&mut self, counts: &Counts, at: i64) -> Vec<u8> {
         let before = self.last;
         let at = before.map_or(at, |last| at.max(last + 1));

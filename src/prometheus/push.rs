@@ -148,8 +148,8 @@ impl Push {
         let _ = self.items.send(item);
     }
 
-    /// Waits until the last sample has arrived, but not forever. Returns a message about lost
-    /// samples, or `None` if nothing was lost.
+    /// Waits until the last sample has arrived, but not forever. Returns a message if samples were
+    /// lost, else `None`.
     pub fn finish(self) -> Option<String> {
         let Self { items, outcome, thread, url } = self;
         drop(items);

@@ -33,7 +33,7 @@ pub(super) enum Answer {
     /// The token was in the query. The browser is to store it in this cookie, and to repeat the
     /// request without it.
     Remember(String),
-    /// The request names another host: a page of another site has pointed that name here.
+    /// The request names another host. A page of another site may have pointed that name here.
     WrongHost,
     NoToken,
 }

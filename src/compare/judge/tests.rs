@@ -53,7 +53,7 @@ fn judged(options: &Options, method: Method, values: impl Fn(&Gate, bool) -> Vec
 }
 
 /// Returns the share of 400 comparisons of `n` + `n` runs, drawn from the recorded ones, in which a
-/// gate failed. `planted` is the factor by which each gate's measure was made worse in head.
+/// gate failed. `planted` is how much worse each gate's measure was made in head (0.2 for 20 %).
 fn failing(recorded: Recorded, gates: &[&str], n: usize, method: Method, planted: f64) -> f64 {
     const COMPARISONS: u32 = 400;
     let (recorded, options) = (values_of(recorded), options(gates));

@@ -20,7 +20,7 @@ pub fn of_run(doc: &Document) -> String {
     let view = View::of(doc);
     let over_time = over_time::charts(doc, Rows::Fitted);
     let mut charts = over_time.charts;
-    // The distributions come beside the percentiles over time.
+    // The distributions come right after the percentiles over time.
     let place = charts.iter().position(|chart| chart.id == "rates").unwrap_or(charts.len());
     charts.splice(place..place, distributions(doc).into_iter().chain(turns(doc)));
     let started = &doc.run.started_at;

@@ -25,7 +25,7 @@ impl Grid {
         Self { spans: spans(points, MOST_POINTS / 2), is_whole: false }
     }
 
-    /// Returns the most points of a span. It is 1 if nothing was left out.
+    /// Returns the largest number of points in a span. It is 1 if nothing was left out.
     pub(super) fn width(&self) -> usize {
         self.spans.iter().map(Range::len).max().unwrap_or(1)
     }
