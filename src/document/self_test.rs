@@ -140,7 +140,7 @@ pub enum Limit {
 /// The capability of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The most streams within all limits. `None` if even one was beyond them.
+    /// The most streams within all limits. `None` if a single stream was already beyond them.
     pub streams: Option<u32>,
     /// Tokens a second of each stream.
     pub tokens_per_second: f64,
