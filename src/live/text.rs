@@ -147,7 +147,7 @@ fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// Formats three percentiles: `12/15/1.8s`, or `-` without any.
+/// Formats three percentiles: `12ms/15ms/1.80s`, or `-` without any.
 fn three(quantiles: Option<Quantiles>) -> String {
     quantiles.map_or_else(|| "-".to_owned(), |q| [q.p50, q.p95, q.p99].map(millis).join("/"))
 }

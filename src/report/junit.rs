@@ -34,8 +34,8 @@ fn properties(document: &Document) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Replaces control characters, U+FFFE and U+FFFF. XML 1.0 forbids them, escaped or not (section
-/// 2.2).
+/// Replaces control characters other than line breaks and tabs, and U+FFFE and U+FFFF. XML 1.0
+/// forbids them, escaped or not (section 2.2).
 fn clean(text: &str) -> String {
     let is_none = |c: char| (is_obeyed(c) && !matches!(c, '\n' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().map(|c| if is_none(c) { '?' } else { c }).collect()
