@@ -1,4 +1,5 @@
-//! Two numbers for one thing: what the server is configured to do or has counted, and what we saw.
+//! Compares two numbers for the same thing: what the server is configured to do or has counted, and
+//! what this tool measured.
 
 use super::server_under_test::ServerRecord;
 use crate::document::{Agreement, AgreementLine, ErrorAgreement};
@@ -8,19 +9,20 @@ use crate::plan::Plan;
 use crate::server::latency::Latency;
 use serde_json::Value;
 
-/// What times may differ by on an idle machine: llmsim sleeps on timers of a millisecond that never
-/// fire early.
+/// How far times may differ on an idle machine. llmsim sleeps on timers with a resolution of one
+/// millisecond, which never fire early.
 const TIMER_MS: f64 = 2.0;
-/// And this shard of the configured time.
+/// In addition, this share of the configured time.
 const TIMER_SHARE: f64 = 0.1;
-/// Standard errors that a mean may be away from its distribution's: once in 16,000 runs by chance.
+/// Standard errors by which a mean may differ from its distribution's: exceeded by chance once in
+/// 16,000 runs.
 const ERRORS: f64 = 4.0;
 
-/// Errors that llmsim counts, and the statuses it answers them with.
+/// Errors that llmsim counts, with the response statuses that it uses for them.
 const COUNTED_ERRORS: [(&str, &[u16]); 3] =
     [("rate_limit_errors", &[429]), ("server_errors", &[500, 503]), ("timeout_errors", &[504])];
 
-/// What the server has counted since we came, beside what we have sent.
+/// Compares the requests that the server has counted since the run began with those that were sent.
 pub(super) fn requests(
     plan: &Plan,
     summary: &Summary,
@@ -36,15 +38,15 @@ pub(super) fn requests(
     Some(Agreement { ours, server, errors: errors(plan, summary, outside, record) })
 }
 
-/// The same of errors, once there are any.
+/// Compares the errors in the same way. Empty if neither side has seen any.
 fn errors(plan: &Plan, summary: &Summary, outside: Option<&Summary>, record: &ServerRecord) -> Vec<ErrorAgreement> {
-    // Inside a WebSocket an error is an event and has no status.
+    // An error inside a WebSocket is an event and has no status.
     if plan.mix.kinds.iter().any(|kind| kind.websocket) {
         return Vec::new();
     }
     let agreement = |(name, statuses): (&str, &[u16])| {
         let server = record.counted_by_server(name)?;
-        // The server has counted those of the warm-up, too.
+        // The server has counted the errors of the warm-up, too.
         let seen = std::iter::once(summary).chain(outside).flat_map(|summary| &summary.statuses);
         let ours = seen.filter(|(status, _)| statuses.contains(status)).map(|(_, n)| n).sum();
         Some(ErrorAgreement { name: name.to_owned(), statuses: statuses.to_vec(), ours, server })
@@ -53,15 +55,15 @@ fn errors(plan: &Plan, summary: &Summary, outside: Option<&Summary>, record: &Se
     if all.iter().all(|error| error.ours == 0 && error.server == 0) { Vec::new() } else { all }
 }
 
-/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as
-/// often as they were put on the wire.
+/// Counts the requests that llmsim counts, too: those to APIs that generate tokens or pictures, as
+/// often as they were sent.
 fn sent_to_counting_apis(plan: &Plan, summary: &Summary) -> u64 {
     let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
     counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
 }
 
-/// What can be compared. `outside` is what was sent outside the measurement window: the server has
-/// counted it, too.
+/// Returns all comparisons that can be made. `outside` holds the requests outside the measurement
+/// window, which the server has counted, too.
 pub(super) fn lines(
     plan: &Plan,
     summary: &Summary,
@@ -80,7 +82,8 @@ pub(super) fn lines(
     lines
 }
 
-/// Configured and measured latency, of what streams: the first event and the gaps between tokens.
+/// Compares configured and measured latency of streamed responses: the first event and the gaps
+/// between tokens.
 fn times(plan: &Plan, latency: Latency, summary: &Summary) -> Vec<AgreementLine> {
     let streams = plan.mix.kinds.iter().any(|kind| kind.stream);
     let line = |name: &str, trend: Trend, mean: u64, deviation: u64| {
@@ -96,7 +99,8 @@ fn times(plan: &Plan, latency: Latency, summary: &Summary) -> Vec<AgreementLine>
     first.into_iter().chain(gaps).collect()
 }
 
-/// Tokens, where both sides count the same: every answer was read to its end, and says its tokens.
+/// Compares tokens if both sides count the same: every response was read to its end and reports its
+/// usage.
 fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value) -> Vec<AgreementLine> {
     let counted = |key: &str| after.get(key)?.as_u64()?.checked_sub(before.get(key)?.as_u64()?);
     let all = || parts.iter().copied().flatten();
@@ -106,7 +110,7 @@ fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value
         let (server, ours) = (server as f64, ours as f64);
         Some(AgreementLine { name: name.to_owned(), server, ours, tolerance: 0.0, unit: String::new(), agree })
     };
-    // Of a request that we have given up the server may know another end than we do.
+    // Server and client may disagree on how an abandoned request ended.
     let whole =
         sum(Counter::Interrupted) + sum(Counter::Cancelled) + sum(Counter::Timeouts) + sum(Counter::ConnectionFailures)
             == 0

@@ -1,5 +1,5 @@
-//! `--debug-response`: answers to requests like those of a test, before it is measured. Secrets
-//! are hidden.
+//! `--debug-response`: shows responses to requests like those of a test before the test runs.
+//! Secrets are hidden.
 
 use super::error::TrialError;
 use super::prepare::Ready;
@@ -10,19 +10,20 @@ use crate::units::Nanos;
 use crate::watch::probe;
 use std::io::{self, Write};
 
-/// Longest answer that is shown.
+/// Longest response that is shown. Longer ones are cut.
 const MAX_SHOWN_BYTES: usize = 16 * 1024;
-/// Longest wait for an answer that is shown.
+/// Longest wait for a response.
 const ANSWER_TIMEOUT: Nanos = Nanos::from_secs(10);
 
 impl Ready {
-    /// Sends `n` requests like those of the test and shows what comes back. A signal ends it, and so
-    /// does whoever has closed our pipe and looks no more: the run goes on without an audience.
+    /// Sends `n` requests like those of the test and shows the responses. A signal ends this. So
+    /// does a reader that closes the pipe; the run continues without showing the remaining
+    /// responses.
     pub(crate) fn show_answers(&self, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
         for i in 0..n {
             match self.show_answer(i, n, err) {
-                // What was asked and answered stands there; the run that follows says that it was
-                // interrupted.
+                // The responses so far have been shown. The run that follows reports the
+                // interruption.
                 Err(TrialError::Interrupted) => break,
                 Err(TrialError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                 shown => shown?,
@@ -37,7 +38,7 @@ impl Ready {
         let targets = Targets::of(plan);
         let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
         let mut request = Request::default();
-        // No user of the test has that number: a cache shall not know what is measured.
+        // No VU of the test has this number, so that caches do not learn the measured requests.
         let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).at_time(unix_seconds());
         let mut held = Vec::new();
         writer.fetch(u32::MAX, u64::from(i), &mut held)?;

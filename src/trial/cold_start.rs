@@ -1,8 +1,8 @@
 //! The first request to a server that was started here.
 //!
-//! It builds what all later ones use: llmsim its tokenizer, which takes some 400 ms. In a short
-//! test that one request would be the maximum, and a good part of the percentiles. A server that
-//! the user started is asked nothing: whether that is warm is the user's business.
+//! It builds what all later requests use. For llmsim, the tokenizer takes some 400 ms. In a short
+//! test this request alone would be the maximum, and would dominate the percentiles. A server that
+//! the user started gets no such request: warming it up is up to the user.
 
 use super::endpoints::once;
 use super::error::TrialError;
@@ -16,8 +16,8 @@ use crate::units::Nanos;
 /// Longest wait for the response.
 const LONGEST_WAIT: Nanos = Nanos::from_secs(10);
 
-/// How long the first request took, in ms. None: the load generates nothing, or the request failed,
-/// which the load will show.
+/// Returns how long the first request took, in ms. `None` if the load generates nothing, or if the
+/// request failed, which the load will show.
 pub(super) fn first_request(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Option<f64>, TrialError> {
     let Some(kind) = plan.mix.kinds.iter().find(|kind| kind.api.generates() && !kind.websocket) else {
         return Ok(None);
@@ -31,7 +31,7 @@ pub(super) fn first_request(plan: &Plan, cores: &[usize], stop: &Stop) -> Result
     Ok(duration.map(Distribution::sum_ms))
 }
 
-/// A plain request for one token.
+/// Returns a plain request for one token.
 fn question(kind: &Kind) -> Kind {
     let mut kind = Kind { stream: false, retries: None, scenario: None, ..terms::question(kind) };
     crate::api::remove_usage(&mut kind.body);

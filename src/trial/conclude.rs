@@ -1,4 +1,4 @@
-//! What a run comes to: the server has been left, and everything that the results say is known.
+//! The end of a run: the server has been left, and everything that the results report is known.
 
 use super::ended::Ended;
 use super::measure::Measured;
@@ -39,10 +39,10 @@ pub(crate) struct Concluded {
     token_estimate: Option<TokenEstimate>,
     signals: Vec<Signal>,
     hints: Vec<Hint>,
-    /// What this tool got wrong.
+    /// Errors in this tool's own accounting.
     defects: Vec<String>,
     ended: Option<Ended>,
-    /// When the load began, by the instant that was set for all shards.
+    /// When the load began, relative to the instant that was set for all shards.
     start: Option<Start>,
     record: ServerRecord,
     nofile: u64,
@@ -56,8 +56,8 @@ impl Measured {
             self;
         let Ready { plan, server, endpoints, templates, nofile, stop, steps: _ } = ready;
         let record = server.leave(&plan, &stop);
-        // A signal that comes as late as this has still been sent to end the run. What ended it
-        // before that stays the reason.
+        // Even a signal that arrives this late was sent to end the run. An earlier cause takes
+        // precedence.
         let died = record.died.is_some().then_some(Ended::ServerDied);
         let ended = ended.or_else(|| stop.is_signalled().then_some(Ended::Signal)).or(died);
         let tokenizer = plan.tuning.tokenizer.as_ref();
@@ -91,7 +91,7 @@ impl Measured {
 }
 
 impl Concluded {
-    /// The results. Tags and the shard are taken from how they are to be shown.
+    /// Returns the results. Tags and the shard come from `presentation`.
     pub(crate) fn document(&self, presentation: &Presentation) -> Document {
         Document::new(&self.facts(presentation))
     }
@@ -146,7 +146,7 @@ impl Concluded {
         }
     }
 
-    /// Why the run ended before its plan did.
+    /// Returns why the run ended before its plan did.
     fn stop_reason(&self) -> Option<String> {
         match (self.ended.as_ref()?, &self.record.died) {
             (Ended::Signal, _) if self.plan.rendezvous.is_some() => {
@@ -174,7 +174,7 @@ fn used(used: Used) -> ServerUse {
     }
 }
 
-/// What the client is judged by.
+/// Returns the signals by which the client is judged.
 fn client_signals(run: &RunResult, summary: &Summary, record: &ServerRecord, nofile: u64) -> Vec<Signal> {
     let counted = record.counted;
     let kernel = (counted.ticks > 0).then(|| KernelCounts {

@@ -1,5 +1,5 @@
-//! Where shard 0 adds up the seconds of all shards, for the display and for the thresholds that may
-//! end the test.
+//! The desk at shard 0: adds up the seconds of all shards, for the display and for the thresholds
+//! that may end the test.
 
 use super::early::{aborting, failed_early};
 use super::viewers::WholeMoment;
@@ -9,7 +9,8 @@ use crate::plan::Plan;
 use crate::threshold::Rule;
 use crate::units::Nanos;
 
-/// How a second of a run is shown that lasts so long already.
+/// Turns a second of the whole, and the time since the start of the run, into the moment that is
+/// shown.
 pub(super) type Show = Box<dyn Fn(WholeSecond, Nanos) -> WholeMoment + Send>;
 
 pub(super) struct Desk {
@@ -18,11 +19,11 @@ pub(super) struct Desk {
     show: Show,
 }
 
-/// What seconds come to that are complete now.
+/// Seconds that became complete, and the first threshold that failed in them.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) seconds: Vec<WholeMoment>,
-    /// A threshold that ends the test.
+    /// The threshold that ends the test.
     pub(super) failed: Option<String>,
 }
 
@@ -31,13 +32,13 @@ impl Desk {
         Self { sum: LiveSum::new(plan.shard.count), rules: aborting(plan), show }
     }
 
-    /// A second of a shard.
+    /// Adds a second of a shard.
     pub(super) fn second(&mut self, shard: u32, text: &[u8]) -> Result<Seen, FieldError> {
         self.sum.add(shard, text)?;
         self.seen()
     }
 
-    /// A shard sends no more.
+    /// Marks a shard as having sent its last second.
     pub(super) fn end(&mut self, shard: u32) -> Result<Seen, FieldError> {
         self.sum.end(shard);
         self.seen()

@@ -1,4 +1,4 @@
-//! Before a test is planned to the end: what is at the target.
+//! Before the plan is complete: finds out which server runs at the target.
 
 use super::error::TrialError;
 use super::reach::{self, Targets};
@@ -9,15 +9,15 @@ use crate::watch::identify::{Identity, Said, identify};
 use crate::watch::probe::{self, ProbeError, Reply};
 use std::time::Instant;
 
-/// Longest wait for one answer.
+/// Longest wait for one response.
 const ANSWER_WITHIN: Nanos = Nanos::from_secs(5);
-/// Pause between two looks at a server that is loading.
+/// Pause between two probes of a server that is loading.
 const LOOK_EVERY: Nanos = Nanos::from_millis(500);
-/// How often the user hears that a server is still loading.
+/// How often the user is told that a server is still loading.
 const SAY_EVERY: Nanos = Nanos::from_secs(10);
 
-/// Asks the target what it is, as far as that is left to be found out. None: it does not say, or
-/// does not answer, which is for [`prepare`](super::prepare()) to tell.
+/// Asks the target what it is, as far as the plan leaves that open. `None` if the target does not
+/// say, or does not respond, which [`prepare`](super::prepare()) reports.
 pub(crate) fn discover(
     plan: &Plan,
     setup: &Setup,
@@ -36,7 +36,7 @@ pub(crate) fn discover(
 }
 
 fn ask(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Option<FoundServer>, TrialError> {
-    // A target that cannot be reached is named as such by what comes next.
+    // An unreachable target is reported by the steps that follow.
     let Ok(plan) = reach::with_addresses(plan.clone(), &setup.stop, &mut |_| {}) else { return Ok(None) };
     let mut found: Option<FoundServer> = None;
     for (number, target) in (0..).zip(plan.targets()) {
@@ -45,7 +45,7 @@ fn ask(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Option<F
         found = match (number, found, this) {
             (0, _, this) => this,
             (_, Some(all), Some(this)) => Some(in_common(all, &this, &target.url)?),
-            // What does not say what it is is taken to be like the others.
+            // A target that does not say what it is is assumed to be like the others.
             (_, all, _) => all,
         };
     }
@@ -59,7 +59,7 @@ fn ask(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Option<F
     Ok(found)
 }
 
-/// What one target has said of itself, if the plan makes use of it.
+/// Returns what one target has said of itself, if the plan makes use of it.
 fn of_target(
     plan: &Plan,
     target: &Target,
@@ -69,7 +69,7 @@ fn of_target(
     let url = target.url.clone();
     match identity {
         Identity::Known(said) => Ok(known(plan, said)),
-        // A key may be good for requests and still not for the list of models.
+        // A key may be valid for requests and still not for the list of models.
         Identity::Locked(status) if has_key(plan) => {
             say(&format!("{url}: this key may not list its models (status {status}); name one with --model"));
             Ok(known(plan, Said { kind: "openai", ..Said::default() }))
@@ -82,7 +82,7 @@ fn of_target(
             let reason = "the server is loading (status 503); wait for it with --wait-ready 5m".to_owned();
             Err(TrialError::Unusable { url, reason })
         }
-        // One that is like llmsim has its paths.
+        // A server that behaves like llmsim has its paths.
         Identity::Unknown(asked) if asked.iter().any(|(_, status)| *status == 200) => Ok(None),
         Identity::Unknown(asked) => {
             let asked: Vec<String> = asked.iter().map(|(path, status)| format!("{path} ({status})")).collect();
@@ -96,7 +96,7 @@ fn of_target(
     }
 }
 
-/// What targets have in common: all are sent the same requests.
+/// Returns what targets have in common, since all of them are sent the same requests.
 fn in_common(all: FoundServer, this: &FoundServer, url: &str) -> Result<FoundServer, TrialError> {
     let refused = |reason| Err(TrialError::Unusable { url: url.to_owned(), reason });
     if all.kind.layout != this.kind.layout {
@@ -105,7 +105,7 @@ fn in_common(all: FoundServer, this: &FoundServer, url: &str) -> Result<FoundSer
             "is {title}, and the first target is {first}, which has its APIs at other paths: test one after the other"
         ));
     }
-    // A version is told of all of them, or of none.
+    // The version is reported only if all targets have the same.
     let version = all.version.filter(|version| this.version.as_ref() == Some(version));
     let all = FoundServer { version, ..all };
     if all.models.is_empty() || this.models.is_empty() {
@@ -119,20 +119,20 @@ fn in_common(all: FoundServer, this: &FoundServer, url: &str) -> Result<FoundSer
     Ok(FoundServer { models, ..all })
 }
 
-/// Whether requests carry a key.
+/// Returns true if requests carry a key.
 fn has_key(plan: &Plan) -> bool {
     let credentials = &plan.credentials;
     let in_header = plan.headers.iter().any(|(name, _)| is_secret(name));
     credentials.has_key() || credentials.basic_auth.is_some() || in_header || !plan.target.query.is_empty()
 }
 
-/// What a server has said, if the plan makes use of it.
+/// Returns what a server has said, if the plan makes use of it.
 fn known(plan: &Plan, said: Said) -> Option<FoundServer> {
     let kind = ServerKind::from_name(said.kind).filter(|_| plan.asks_target)?;
     Some(FoundServer { kind, version: said.version, models: said.models })
 }
 
-/// Asks, again and again while the server is loading and there is time left.
+/// Asks repeatedly while the server is loading and `wait_ready` has not passed.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
 fn wait_until_ready(
     plan: &Plan,

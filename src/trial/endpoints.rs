@@ -1,5 +1,5 @@
-//! Every endpoint is asked once before the load begins, by the same engine that will load it, and
-//! its answer judged.
+//! Asks every endpoint once before the load begins, with the engine that will load it, and judges
+//! the response.
 
 use super::error::TrialError;
 use super::signals::Stop;
@@ -11,15 +11,14 @@ use crate::metrics::{Distribution, Failure, Summary, Trend};
 use crate::plan::{BehaviorMix, Kind, Mix, Plan, Shard, Tuning};
 use crate::units::{Nanos, mix64};
 
-/// What a server says of something that it does not have: not found, or another method than it
-/// knows there.
+/// Statuses of a server that lacks an endpoint: not found, or method not allowed.
 const MISSING: [u16; 2] = [404, 405];
 
-/// Keeps apart what is asked before the load from what the load sends.
+/// Separates the random draws of these requests from those of the load.
 const CHECK_DRAWS: u64 = 0x4368_6563_6b00_0006;
 
-/// Asks every endpoint of the plan, all at once: one that takes its time does not use up that of
-/// the others, and the whole takes no longer than the slowest.
+/// Asks every endpoint of the plan, all at once. A slow endpoint does not use up the time of the
+/// others, and the whole takes no longer than the slowest.
 pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<Endpoint>, TrialError> {
     let plans: Vec<(&Kind, Plan)> = plan.endpoints.iter().map(|kind| (kind, once(plan, kind))).collect();
     let all: Result<Vec<Endpoint>, TrialError> = std::thread::scope(|scope| {
@@ -28,25 +27,25 @@ pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<
             .map(|(kind, once)| (*kind, scope.spawn(|| engine::run(once, cores, stop.flag(), &mut |_| {}))))
             .collect();
         let answers = asked.into_iter().map(|(kind, thread)| {
-            // A panic is as much a defect there as it would be here.
+            // A panic in that thread is a defect here, too.
             let run = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?.sound()?;
             Ok(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)))
         });
         answers.collect()
     });
-    // Answers that were cut off say nothing.
+    // Responses that were cut off say nothing.
     if stop.is_signalled() { Err(TrialError::Interrupted) } else { all }
 }
 
-/// What the report says of them. A plan that only leaves it to the server what is loaded has not
-/// asked for a judgement: its thresholds say what may fail, and how often.
+/// Returns the endpoints that the report shows. A plan without an endpoint check has not asked for
+/// a judgement, so failed endpoints are left out: its thresholds say what may fail, and how often.
 pub(super) fn judged(plan: &Plan, all: Vec<Endpoint>) -> Vec<Endpoint> {
     let is_kept = |endpoint: &Endpoint| plan.endpoint_check || endpoint.verdict != EndpointVerdict::Failed;
     all.into_iter().filter(is_kept).collect()
 }
 
-/// The plan to send one request of that kind, whole, whatever users do in the load and which shard
-/// of it is ours.
+/// Returns a plan that sends one request of this kind and reads the response to its end, whatever
+/// the behaviour of VUs in the load and whichever shard this process runs.
 pub(super) fn once(plan: &Plan, kind: &Kind) -> Plan {
     let limit = kind.timeouts.connect.saturating_add(kind.timeouts.total);
     Plan {
@@ -59,13 +58,14 @@ pub(super) fn once(plan: &Plan, kind: &Kind) -> Plan {
         shard: Shard::WHOLE,
         start_at: None,
         rendezvous: None,
-        // What is asked here is not what is measured, so that no cache knows that already.
+        // The requests differ from those that are measured, so that no cache holds the measured
+        // ones.
         seed: mix64(plan.seed, CHECK_DRAWS, 0),
         ..plan.clone()
     }
 }
 
-/// What the numbers of one request say about its endpoint.
+/// Judges an endpoint by the numbers of its one request.
 fn judge(kind: &Kind, summary: &Summary) -> Endpoint {
     let status = summary.statuses.iter().map(|(status, _)| *status).find(|&status| status > 0);
     let (verdict, reason) = if summary.succeeded() > 0 {
@@ -76,7 +76,7 @@ fn judge(kind: &Kind, summary: &Summary) -> Endpoint {
         let failure = summary.failures.iter().find(|(_, incidents)| incidents.count > 0);
         let check = summary.failed_checks.iter().find(|(_, n)| *n > 0).map(|(name, _)| *name);
         let mut reason = why(failure.map(|(class, _)| *class), status, check);
-        // What the server said, in its own words.
+        // Append the server's own words.
         if let Some(example) = failure.and_then(|(_, incidents)| incidents.example.as_ref()) {
             reason = format!("{reason}: {}", example.text);
         }
@@ -86,13 +86,13 @@ fn judge(kind: &Kind, summary: &Summary) -> Endpoint {
     Endpoint { status, duration_ms: duration.map(Distribution::sum_ms), ..endpoint(kind, verdict, reason) }
 }
 
-/// Whether that status says that the endpoint is not there. Starlette, which vLLM and many others
-/// are made with, refuses a WebSocket that it does not have with 403.
+/// Returns true if this status says that the endpoint does not exist. Starlette, on which vLLM and
+/// many other servers are built, rejects a WebSocket at an unknown path with 403.
 fn is_missing(kind: &Kind, status: u16) -> bool {
     MISSING.contains(&status) || (kind.websocket && status == 403)
 }
 
-/// Why a request failed, in one line.
+/// Returns why a request failed, in one line.
 fn why(class: Option<Failure>, status: Option<u16>, check: Option<&str>) -> String {
     let Some(class) = class else { return "cut off before its answer was complete".to_owned() };
     let mut reason = class.name().to_owned();
@@ -124,7 +124,7 @@ fn endpoint(kind: &Kind, verdict: EndpointVerdict, reason: Option<String>) -> En
     }
 }
 
-/// The plan without what was skipped.
+/// Returns the plan without the skipped endpoints.
 pub(super) fn without_skipped(plan: Plan, all: &[Endpoint]) -> Result<Plan, TrialError> {
     let skipped: Vec<&str> =
         all.iter().filter(|e| e.verdict == EndpointVerdict::Skipped).map(|e| e.name.as_str()).collect();
@@ -151,7 +151,7 @@ mod tests {
         Sample { outcome: Outcome::Success, status: 200, end, first_byte: Some(end), ..Sample::begun(0, Nanos::ZERO) }
     }
 
-    /// What comes of an endpoint whose one request ended like this.
+    /// Judges an endpoint whose one request ended like this.
     fn judged(optional: bool, outcome: Outcome, status: u16, check: Option<&'static str>) -> Endpoint {
         let kind = Kind { optional, ..plan("smoke").endpoints.remove(0) };
         let mut tally = Tally::new(1);

@@ -1,5 +1,5 @@
-//! The key of a test, where it may change. A command is asked for it before anything is sent. While
-//! the test runs, a thread of its own reads it again.
+//! The API key of a test, if it may change. A command is asked for the key before anything is sent.
+//! While the test runs, a separate thread reads the key again.
 
 use super::error::TrialError;
 use super::provenance::wall_clock;
@@ -17,18 +17,19 @@ use std::time::Instant;
 
 /// Longest wait for a command: it may have to ask another service.
 const COMMAND_WITHIN: Nanos = Nanos::from_secs(30);
-/// Pause between two looks at a file, and at whether a command is due.
+/// Pause between two checks of a file, or of whether a command is due.
 const LOOK_EVERY: Nanos = Nanos::from_secs(1);
-/// Pause before a command is run again that has failed, unless it is due before.
+/// Pause before a failed command is run again, unless it is due earlier.
 const TRY_AGAIN: Nanos = Nanos::from_secs(10);
-/// So long before a key expires a command is asked for another one, as AWS's own programs do.
+/// Seconds before a key expires at which a command is asked for another one, as AWS's own programs
+/// do.
 const BEFORE_IT_EXPIRES: i64 = 5 * 60;
-/// A file that is written in place may be read half written. It is told when a second look finds it
-/// no better.
+/// Failed reads after which a problem is reported. A file that is written in place may be read half
+/// written, so the first failure is not reported.
 const LOOKS_IN_VAIN: u32 = 2;
 
-/// Gets the key, if a command has to be asked for it, and keeps it fresh until the last copy of the
-/// plan is gone.
+/// Gets the key if a command provides it, and keeps it fresh until the last copy of the plan is
+/// dropped.
 pub(crate) fn begin(plan: &Plan, stop: &Stop) -> Result<(), TrialError> {
     let credentials = &plan.credentials;
     let Some(source) = credentials.source.clone() else { return Ok(()) };
@@ -54,8 +55,7 @@ fn run(line: &str) -> Result<String, String> {
     printed(line, limits::MAX_KEY_BYTES, COMMAND_WITHIN).map_err(|error| error.to_string())
 }
 
-/// Which state of a file was read: another file, or another time of its last change, is another
-/// state.
+/// The state of a file that was read. Another file, or another modification time, is another state.
 type State = (u64, u64, i64, i64, u64);
 
 fn state(path: &Path) -> io::Result<State> {
@@ -69,7 +69,7 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// When the key is read next.
+/// The state of the repeated reads: the file state that was read last, and the failures since.
 #[derive(Debug, Default)]
 struct Course {
     read: Option<State>,
@@ -77,7 +77,7 @@ struct Course {
 }
 
 impl Course {
-    /// The key in a file that has changed; none while it has not.
+    /// Reads the key from a file that has changed. Returns true if the key is new.
     fn look(&mut self, path: &Path, credentials: &Credentials) -> Result<bool, String> {
         let read = || -> io::Result<Option<(State, String)>> {
             let now = state(path)?;
@@ -93,7 +93,7 @@ impl Course {
         }
     }
 
-    /// What there is to tell of a reading.
+    /// Returns the message to show about a read, if there is one.
     fn outcome(&mut self, source: &KeySource, read: Result<bool, String>) -> Option<Result<String, String>> {
         let place = source.place();
         match read {
@@ -110,8 +110,8 @@ impl Course {
     }
 }
 
-/// Whether a command is asked again that was asked so long ago: it is time, or its key, which holds
-/// for `left` seconds, is about to expire.
+/// Returns true if a command that last ran `asked` ago is to run again: its pause has passed, or
+/// its key, which is valid for `left` seconds, is about to expire.
 fn is_due(asked: Nanos, pause: Option<Nanos>, left: Option<i64>) -> bool {
     let expires = left.is_some_and(|left| left < BEFORE_IT_EXPIRES);
     pause.is_some_and(|pause| asked >= pause) || (expires && asked >= TRY_AGAIN)
@@ -153,7 +153,7 @@ fn keep_fresh(source: &KeySource, credentials: &Credentials, redactor: &Redactor
     }
 }
 
-/// That the key could not be read again, if so.
+/// Returns a hint if the key could not be read again.
 pub(super) fn hint(plan: &Plan) -> Option<Hint> {
     let (times, last) = plan.credentials.keys.failures()?;
     let text = format!(
@@ -178,7 +178,7 @@ mod tests {
             (minute, None, Some(300), false),
             (minute, None, Some(299), true),
             (minute, Some(hour), Some(-1), true),
-            // One that gives the same key again is not asked all the time.
+            // A command that returns the same key again is not run all the time.
             (Nanos::from_secs(9), None, Some(10), false),
         ] {
             assert_eq!(is_due(asked, pause, left), due, "{asked} {pause:?} {left:?}");
@@ -193,7 +193,7 @@ mod tests {
         let (credentials, mut course) = (Credentials::default(), Course::default());
         let mut look = |text: Option<&str>| {
             if let Some(text) = text {
-                // Another file of that name, as schedulers put it there.
+                // Replaces the file by another of that name, as schedulers do.
                 fs::write(folder.path().join("new"), text).expect("written");
                 fs::rename(folder.path().join("new"), &path).expect("renamed");
             }

@@ -1,5 +1,5 @@
-//! The test itself: the engine runs, every second is shown and watched, thresholds that may end it
-//! early are asked.
+//! The test itself: runs the engine, shows and watches every second, and checks the thresholds that
+//! may end the test early.
 
 use super::desk::Show;
 use super::early::{aborting, failed_early};
@@ -27,31 +27,31 @@ use crate::units::{Nanos, plural};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
-/// What was measured, and judged. The server is still there.
+/// A run that was measured and judged. The server is still running.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(super) ready: Ready,
     pub(super) started_at: Timestamp,
     pub(super) run: RunResult,
     pub(super) summary: Summary,
-    /// What was sent outside the measurement window.
+    /// Requests outside the measurement window.
     pub(super) outside: Option<Summary>,
-    /// What was seen over time.
+    /// Changes over time.
     pub(super) soak: Soak,
-    /// What the server says of itself.
+    /// The server's own metrics.
     pub(super) server_metrics: Option<ServerMetrics>,
-    /// The way to it.
+    /// Round trips to the server.
     pub(super) network: Option<Network>,
     pub(super) verdicts: Vec<Judged>,
-    /// What ended it early, if anything did.
+    /// What ended the run early, if anything did.
     pub(super) ended: Option<Ended>,
-    /// When it began, by the instant that was set for all shards.
+    /// When the load began, relative to the instant that was set for all shards.
     pub(super) start: Option<Start>,
 }
 
 impl Ready {
-    /// Asks the server for its last numbers before the load. Waits until all shards are ready, and an
-    /// instant is set for all.
+    /// Asks the server for its numbers before the load. Waits until all shards are ready and a
+    /// common start is set.
     pub(crate) fn gather(&mut self, meeting: &Meeting, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         self.server.ask_for_numbers(&self.plan, &self.stop);
         meeting.gather(&self.plan, Some(show_whole(&self.plan)), say)
@@ -90,7 +90,8 @@ impl Ready {
                 so_far: &|presentation| so_far.at(tick, server, presentation),
                 is_all: !meeting.is_some_and(Meeting::is_host),
             });
-            // A summary costs a look at every histogram: it is made when a rule is due, or shard 0 asks.
+            // A summary reads every histogram, so it is made only when a rule is due or shards have
+            // met.
             let is_due = aborting.iter().any(|rule| meeting.is_some() || rule.delay_abort_eval <= tick.elapsed);
             let numbers = is_due.then(|| Summary::new(tick.total, names, tick.elapsed.since(plan.warmup)));
             if let Some(meeting) = meeting {
@@ -123,7 +124,7 @@ impl Ready {
         Ok(Measured { start, ..self.summed_up(run, started_at, ended) })
     }
 
-    /// What the numbers of a run come to.
+    /// Sums up the numbers of a run.
     fn summed_up(mut self, mut run: RunResult, started_at: Timestamp, ended: Option<Ended>) -> Measured {
         let scraping = self.server.end_scraping();
         let way = self.server.end_watching_the_way();
@@ -153,7 +154,7 @@ impl Ready {
     }
 }
 
-/// What a run comes to that a signal ended before it began.
+/// Returns the result of a run that a signal ended before it began.
 fn nothing_ran(plan: &Plan) -> RunResult {
     RunResult {
         total: Tally::new(plan.mix.kinds.len()),
@@ -171,7 +172,8 @@ fn nothing_ran(plan: &Plan) -> RunResult {
     }
 }
 
-/// Tells viewers that the load begins. At shard 0 of shards that have met a page shows all of them.
+/// Tells viewers that the load begins. At shard 0 of shards that have met, a page shows all of
+/// them.
 pub(super) fn announce(
     so_far: &SoFar<'_>,
     outline: &Arc<Outline>,
@@ -193,13 +195,13 @@ pub(super) fn announce(
     viewers.begin(&Beginning { own, shown: &shown, worker_cores, opening });
 }
 
-/// As `merge` names the run, if all shards are there in the end.
+/// Uses the name that `merge` gives the run if no shard is missing at the end.
 fn outline_of_all(plan: &Plan, own: &Outline) -> Outline {
     let run_id = merged_id(&own.run_id, plan.shard.count as usize);
     Outline { run_id, shard: ALL_SHARDS.to_owned(), ..own.clone() }
 }
 
-/// Sends a second of this shard to shard 0, and what it wants besides.
+/// Sends a second of this shard to shard 0, and its result so far if shard 0 wants it.
 fn report(
     meeting: &Meeting,
     tick: &Tick<'_>,
@@ -215,12 +217,12 @@ fn report(
     }
 }
 
-/// A second of this shard with everything that was recorded in it.
+/// Returns a second of this shard with everything that was recorded in it.
 fn with_interval(second: ShardSecond, tick: &Tick<'_>, names: &[String]) -> ShardSecond {
     second.with_interval(&Summary::new(tick.interval, names, Nanos::from_secs(1)))
 }
 
-/// A second of a step of this shard, for a page of shard 0. No threshold ends a step.
+/// Returns a second of a step of this shard, for the page of shard 0. No threshold ends a step.
 pub(super) fn watched_second(tick: &Tick<'_>, names: &[String]) -> ShardSecond {
     with_interval(ShardSecond::new(tick.second, tick.totals, None), tick, names)
 }
@@ -237,7 +239,7 @@ pub(super) fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
     }
 }
 
-/// How a second of all shards is shown.
+/// Returns the function that shows a second of all shards.
 pub(super) fn show_whole(plan: &Plan) -> Show {
     let own = outline(plan, wall_clock());
     let (outline, shape) = (Arc::new(outline_of_all(plan, &own)), plan.shape.clone());
@@ -253,7 +255,7 @@ pub(super) fn show_whole(plan: &Plan) -> Show {
     })
 }
 
-/// The run before its first second.
+/// Returns the snapshot of a run before its first second.
 fn before(plan: &Plan, outline: &Arc<Outline>) -> Snapshot {
     Snapshot {
         outline: Arc::clone(outline),
@@ -264,7 +266,7 @@ fn before(plan: &Plan, outline: &Arc<Outline>) -> Snapshot {
     }
 }
 
-/// Made on the thread that collects the seconds; no worker waits for it.
+/// Runs on the thread that collects the seconds. No worker waits for it.
 pub(super) fn snapshot(plan: &Plan, outline: &Arc<Outline>, tick: &Tick<'_>) -> Snapshot {
     Snapshot {
         outline: Arc::clone(outline),
@@ -275,7 +277,8 @@ pub(super) fn snapshot(plan: &Plan, outline: &Arc<Outline>, tick: &Tick<'_>) -> 
     }
 }
 
-/// Where in the plan a run is, in a few words; none when it only waits for the last responses.
+/// Returns where in the plan a run is, in a few words. `None` while it only waits for the last
+/// responses.
 fn stage(shape: &Shape, elapsed: Nanos) -> Option<String> {
     if elapsed >= shape.end() {
         return None;
@@ -297,7 +300,7 @@ fn stage(shape: &Shape, elapsed: Nanos) -> Option<String> {
     })
 }
 
-/// Which of the stages it is, and where it leads.
+/// Returns the current stage and its target.
 fn stage_of(stages: &[Stage], elapsed: Nanos, unit: &str) -> String {
     let mut end = Nanos::ZERO;
     let current = stages.iter().position(|stage| {

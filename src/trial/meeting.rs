@@ -1,5 +1,5 @@
-//! A run among others: the shards of a test that have met begin together, end together, and hand
-//! their results to shard 0.
+//! A run as one shard of several: shards that have met begin together, end together, and hand their
+//! results to shard 0.
 
 mod steps;
 
@@ -29,60 +29,61 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Between two looks at the flag that a signal raises.
+/// Pause between two checks of the flag that a signal raises.
 const LOOK: Duration = Duration::from_millis(50);
-/// So long before the start the thread stops sleeping and looks at the clock: a sleep ends late by
-/// about as much. Not longer: a thread that has slept is run before one that was awake.
+/// Time before the start at which the thread stops sleeping and spins on the clock, since a sleep
+/// ends late by about as much. It must not be longer: the kernel prefers threads that have slept to
+/// threads that were awake.
 const AWAKE: Duration = Duration::from_micros(100);
-/// Characters of an error that the other shards are told.
+/// Characters of an error that are sent to the other shards.
 const MOST_OF_AN_ERROR: usize = 300;
 
-/// Said where the thread of the meeting is not there any more.
+/// The reason that is given once the rendezvous thread has ended.
 const NO_THREAD: &str = "the thread of the rendezvous has ended";
 
-/// What the thread of the meeting tells the run.
+/// A message from the rendezvous thread to the run.
 enum News {
     Event(Event),
-    /// A second of the whole.
+    /// A second of all shards.
     Second(WholeMoment),
 }
 
-/// What both threads know.
+/// State shared by the run and the rendezvous thread.
 struct Shared {
     stop: signals::Stop,
     reason: Mutex<Option<Stop>>,
-    /// Shards that will not say anything any more.
+    /// Shards that will not send anything any more.
     gone: Mutex<Vec<u32>>,
     /// At shard 0, once its plan is prepared.
     desk: Mutex<Option<Desk>>,
-    /// The load has begun, or is about to.
+    /// True once the load has begun or is about to begin.
     has_start: Mutex<bool>,
-    /// Somebody at shard 0 wants this shard's result so far.
+    /// True if a viewer at shard 0 wants this shard's result so far.
     is_looked_at: AtomicBool,
     news: Sender<News>,
 }
 
-/// The shards of a test that know of each other, as one of them sees them.
+/// The shards of a test that have met, as seen by one of them.
 pub(crate) struct Meeting {
     line: Line,
     shard: Shard,
     place: String,
     news: Receiver<News>,
-    /// What came while a step was run, and is for after it.
+    /// News that came during a step and belongs to the time after it.
     later: RefCell<VecDeque<News>>,
     shared: Arc<Shared>,
-    /// When the load begins, by the meeting's clock, and how well that is known.
+    /// When the load begins, on the rendezvous clock, and the error of that clock.
     at: Cell<(Nanos, Nanos)>,
     late: Cell<Nanos>,
-    /// Somebody at shard 0 looks at everything that is recorded.
+    /// True if shard 0 shows everything that is recorded in each second.
     is_watched: Cell<bool>,
-    /// How this shard's results are made.
+    /// The options by which this shard's results are made.
     presentation: Presentation,
-    /// At shard 0: the results so far of all.
+    /// At shard 0: the results so far of all shards.
     whole: RefCell<Whole>,
 }
 
-/// What shard 0 has of all shards.
+/// The results of all shards, as collected by shard 0.
 pub(crate) struct Collected {
     pub(crate) whole: Document,
     /// Shards whose results are missing, each with the reason.
@@ -90,7 +91,7 @@ pub(crate) struct Collected {
 }
 
 impl Meeting {
-    /// Opens the place of the meeting at shard 0, and goes there as any other.
+    /// Listens at the rendezvous at shard 0. Connects to it at any other shard.
     pub(crate) fn open(
         rendezvous: &Rendezvous,
         plan: &Plan,
@@ -133,19 +134,19 @@ impl Meeting {
         Self { line, shard: part, place, news, later, shared, at, late, is_watched, presentation, whole }
     }
 
-    /// Tells the others why this shard cannot go on.
+    /// Tells the other shards why this one cannot go on.
     pub(crate) fn failing(&self, error: TrialError) -> TrialError {
         let text: String = error.to_string().chars().take(MOST_OF_AN_ERROR).collect();
         let cause = if matches!(error, TrialError::Interrupted) { Cause::Signal } else { Cause::Lost };
         self.line.send(Command::Stop { cause, text });
-        // What has ended us may be what has ended another.
+        // Before the load, the end of another shard interrupts this one as a signal does.
         match (error, self.stopped()) {
             (TrialError::Interrupted, Some(elsewhere)) => TrialError::Elsewhere(elsewhere),
             (error, _) => error,
         }
     }
 
-    /// Waits until all shards are ready, and an instant is set for all.
+    /// Waits until all shards are ready and a common start is set.
     pub(super) fn gather(&self, plan: &Plan, show: Option<Show>, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         if self.is_host() {
             *lock(&self.shared.desk) = show.map(|show| Desk::new(plan, show));
@@ -179,21 +180,22 @@ impl Meeting {
         }
     }
 
-    /// Whether this is shard 0.
+    /// Returns true at shard 0.
     pub(crate) const fn is_host(&self) -> bool {
         self.shard.index == 0
     }
 
-    /// How long it is until the instant that was set.
+    /// Returns the time left until the start that was set.
     pub(super) fn until_start(&self) -> SignedDuration {
         let left = self.line.until(self.at.get().0);
         SignedDuration::try_from(left).unwrap_or_default()
     }
 
-    /// Returns at the instant that was set, on this machine's monotonic clock.
+    /// Waits for the start that was set. Returns it on this machine's monotonic clock.
     pub(super) fn begin(&self) -> Instant {
         let at = self.line.instant(self.at.get().0);
-        // Otherwise the kernel may wake us 50 µs late (prctl(2), `PR_SET_TIMERSLACK`).
+        // With the default slack, the kernel may wake us 50 µs late (prctl(2),
+        // `PR_SET_TIMERSLACK`).
         let _ = nix::sys::prctl::set_timerslack(1);
         #[expect(clippy::disallowed_methods, reason = "waits for the instant that was set for all shards")]
         let now = loop {
@@ -213,7 +215,7 @@ impl Meeting {
         now
     }
 
-    /// A second of this shard.
+    /// Reports a second of this shard.
     pub(super) fn second(&self, second: &ShardSecond) {
         let text = second.to_json();
         if self.is_host() {
@@ -225,30 +227,30 @@ impl Meeting {
         }
     }
 
-    /// Whether seconds are to hold everything that was recorded in them.
+    /// Returns true if seconds must hold everything that was recorded in them.
     pub(super) fn is_watched(&self) -> bool {
         self.is_watched.get()
     }
 
-    /// How this shard's result so far is to be made, if it is wanted now. After the `last` second
-    /// there is nothing to add to it.
+    /// Returns how to make this shard's result so far, if it is wanted now. It is also made with
+    /// the `last` second of a watched run: nothing is added after that.
     pub(super) fn wants_so_far(&self, last: bool) -> Option<&Presentation> {
         let is_wanted = self.shared.is_looked_at.swap(false, Ordering::Relaxed) || (last && self.is_watched());
         is_wanted.then_some(&self.presentation)
     }
 
-    /// This shard's result so far. Its seconds are known to shard 0.
+    /// Sends this shard's result so far, without its seconds, which shard 0 already knows.
     pub(super) fn so_far(&self, document: Document) {
         let text = Document { series: Vec::new(), ..document }.to_json().into_bytes();
         if self.is_host() {
-            // We listen ourselves.
+            // The run itself holds the receiver.
             let _ = self.shared.news.send(News::Event(Event::SoFar { shard: 0, text }));
         } else {
             self.line.send(Command::SoFar(text));
         }
     }
 
-    /// Tells viewers what is new.
+    /// Passes news on to the viewers.
     pub(super) fn pass_on(&self, viewers: &mut dyn Viewers) {
         for news in self.news.try_iter() {
             self.show(news, viewers);
@@ -265,7 +267,7 @@ impl Meeting {
         }
     }
 
-    /// Shows what is to be seen. That a shard has gone is told again when its result is asked for.
+    /// Shows one piece of news. A lost shard is reported again when its result is asked for.
     fn show(&self, news: News, viewers: &mut dyn Viewers) {
         let mut whole = self.whole.borrow_mut();
         match news {
@@ -287,28 +289,29 @@ impl Meeting {
         }
     }
 
-    /// Why all end, if they do. Without its thread this shard is lost.
+    /// Returns why all shards end, if they do. A shard without its rendezvous thread is lost.
     pub(super) fn stopped(&self) -> Option<Stop> {
-        // Looked at first: what the thread said last is a better reason.
+        // This is read first: a reason that the thread gave last takes precedence.
         let is_over = self.line.is_over();
         let lost = Stop { cause: Cause::Lost, shard: self.shard.index, text: NO_THREAD.to_owned() };
         self.reason().or_else(|| is_over.then_some(lost))
     }
 
-    /// Why all end, as the thread has said it.
+    /// Returns the reason that the rendezvous thread has given for the end.
     fn reason(&self) -> Option<Stop> {
         lock(&self.shared.reason).clone()
     }
 
-    /// What comes next, if it comes soon. It is `Disconnected` when the thread has ended and all that
-    /// it said was taken: our own end of the channel keeps that open.
+    /// Returns the next news, if it comes soon. The error is `Disconnected` when the thread has
+    /// ended and all its news was taken. The channel cannot tell: `shared` keeps a sender of its
+    /// own.
     fn recv(&self) -> Result<News, RecvTimeoutError> {
         let is_over = self.line.is_over();
         let news = self.news.recv_timeout(if is_over { Duration::ZERO } else { LOOK });
         news.map_err(|silence| if is_over { RecvTimeoutError::Disconnected } else { silence })
     }
 
-    /// This shard ends early, and so do all.
+    /// Tells the other shards that this one ends early, which ends all of them.
     fn tell(&self, ended: &Ended) {
         let (cause, text) = match ended {
             Ended::Signal => (Cause::Signal, "a signal".to_owned()),
@@ -319,10 +322,11 @@ impl Meeting {
         self.line.send(Command::Stop { cause, text });
     }
 
-    /// The load of this shard is over, before its plan was if it `stopped`. Returns when it began.
+    /// Reports that the load of this shard is over; it was cut short if it `stopped`. Returns when
+    /// it began.
     pub(super) fn ended(&self, ended: &mut Option<Ended>, stopped: bool) -> Start {
         if ended.is_none() && stopped {
-            // It was over before the second was.
+            // The load stopped before a tick noticed why.
             *ended = Some(self.stopped().map_or(Ended::Signal, Ended::Elsewhere));
         }
         if let Some(ended) = ended {
@@ -337,7 +341,7 @@ impl Meeting {
         Start { late_ms: ms(self.late.get()), clock_error_ms: ms(self.at.get().1) }
     }
 
-    /// Hands this shard's result to shard 0. An error says why it could not be.
+    /// Hands this shard's result to shard 0. The error says why that failed.
     pub(crate) fn hand_over(self, document: &Document) -> Result<(), String> {
         self.line.send(Command::Result(document.to_json().into_bytes()));
         loop {
@@ -353,7 +357,7 @@ impl Meeting {
         }
     }
 
-    /// What comes next, after the load of this shard. A signal still ends the others.
+    /// Returns the next news after the load of this shard. A signal still ends the other shards.
     fn next(&self) -> Result<News, RecvTimeoutError> {
         loop {
             match self.recv() {
@@ -366,7 +370,7 @@ impl Meeting {
         }
     }
 
-    /// At shard 0: takes the results of all, one by one, and merges them with its own.
+    /// At shard 0: takes the results of all shards, one by one, and merges them with its own.
     pub(crate) fn collect(
         &self,
         own: Document,
@@ -396,8 +400,8 @@ impl Meeting {
         Ok(Collected { whole, missing })
     }
 
-    /// At shard 0: the result of the whole is written, and all may go. A scheduler that sees one
-    /// shard end may end the others, so that none goes before.
+    /// At shard 0: tells the others that the whole result is written. They may not leave earlier: a
+    /// scheduler that sees one shard end may end the others.
     pub(crate) fn dismiss(self) {
         (1..self.shard.count).for_each(|shard| self.line.send(Command::Thank { shard }));
     }
@@ -429,7 +433,7 @@ impl Shared {
         Self { stop, reason, gone, desk, has_start, is_looked_at, news }
     }
 
-    /// On the meeting's thread. May answer with a command.
+    /// Handles an event on the rendezvous thread. May return a command in reply.
     fn on_event(&self, event: Event) -> Option<Command> {
         match event {
             Event::Second { shard, ref text } if lock(&self.desk).is_some() => {
@@ -446,7 +450,7 @@ impl Shared {
             }
             Event::Stop(stop) => {
                 lock(&self.reason).get_or_insert(stop);
-                // Before the load, what blocks is ended as by a signal.
+                // Before the load, this ends whatever blocks, as a signal does.
                 if *lock(&self.has_start) {
                     self.stop.set();
                 } else {
@@ -458,13 +462,13 @@ impl Shared {
             Event::Gone { shard } => lock(&self.gone).push(shard),
             _ => {}
         }
-        // Nobody may be listening any more.
+        // The run may have dropped the receiver.
         let _ = self.news.send(News::Event(event));
         None
     }
 
-    /// Does something at shard 0's desk. A threshold that fails there ends all, and so does a shard
-    /// whose seconds make no sense.
+    /// Applies `work` to shard 0's desk. All shards end if a threshold fails there, or if the
+    /// seconds of a shard are invalid.
     fn at_desk(&self, shard: u32, work: impl FnOnce(&mut Desk) -> Result<Seen, FieldError>) -> Option<Command> {
         let seen = work(lock(&self.desk).as_mut()?);
         match seen {
@@ -486,8 +490,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where shard 0 listens. Its own name may mean an address that only it has, so off the loopback it
-/// listens on all.
+/// Returns the addresses at which shard 0 listens: all, unless the rendezvous is on the loopback,
+/// since a machine's own name may resolve to an address that other machines cannot reach.
 fn addresses(rendezvous: &Rendezvous) -> std::io::Result<Vec<SocketAddr>> {
     let Rendezvous { place, port, is_loopback, .. } = rendezvous;
     if *is_loopback {
@@ -502,7 +506,7 @@ mod tests {
     use crate::document::tests::{busy_tally, document};
     use crate::plan::{Overrides, resolve};
 
-    /// A shard whose thread has died, perhaps after it has said something.
+    /// A shard whose thread has ended, perhaps after one last event.
     fn without_a_thread(said: Option<Event>) -> Meeting {
         let (news, incoming) = channel();
         if let Some(event) = said {
@@ -520,7 +524,7 @@ mod tests {
         let gather = |meeting: &Meeting| meeting.gather(&plan, None, &mut |_| {}).map_err(|e| e.to_string());
         let expected = "--rendezvous x:1: the thread of the rendezvous has ended; nothing was sent";
         assert_eq!(gather(&without_a_thread(None)), Err(expected.to_owned()));
-        // What it said last comes first.
+        // The last event takes precedence.
         let refused = gather(&without_a_thread(Some(Event::Refused("no".to_owned())))).unwrap_err();
         assert!(refused.contains("shard 0 has refused this shard: no"), "{refused}");
 

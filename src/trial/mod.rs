@@ -1,4 +1,4 @@
-//! One run against one server, as a chain of types. Each one consumes the one before it:
+//! One run against one server, as a chain of types. Each type consumes the one before it:
 //!
 //! ```text
 //!   Plan ──prepare──▶ Ready ──measure──▶ Measured ──conclude──▶ Concluded ──▶ Document
@@ -6,11 +6,11 @@
 //!                     └───┘ step (capacity, throughput: many loads against one server)
 //! ```
 //!
-//! Nobody changes a plan after it was resolved. What is learned on the way (addresses, the port
-//! that a started server got, requests that it does not know) makes a new plan of the old one, in
-//! `prepare` only.
+//! A plan is never changed after it was resolved. Facts that are learned on the way (addresses, the
+//! port of a started server, requests that the server does not support) make a new plan from the
+//! old one, in `prepare` only.
 //!
-//! What this room does not know: the command line, and where results go.
+//! This module does not know the command line, or where results go.
 
 mod agreement;
 mod answers;

@@ -1,5 +1,5 @@
-//! Whether requests share long beginnings that nobody asked for: a server with a prefix cache answers
-//! them faster than it would answer real ones.
+//! Detects requests that share long beginnings although no profile asks for that. A server with a
+//! prefix cache responds to them faster than to real requests.
 
 use crate::metrics::hints::Hint;
 use crate::mix::{Request, RequestWriter};
@@ -7,17 +7,17 @@ use crate::plan::{Kind, Mix, Plan, PromptSource};
 use crate::units::plural;
 use std::io;
 
-/// Requests of a kind that are looked at.
+/// Requests of each kind that are examined.
 const LOOKED_AT: u32 = 32;
-/// Bytes of each that are kept.
+/// Bytes of each body that are kept.
 const KEPT_BYTES: usize = 16 << 10;
-/// Bytes in common beyond what all requests of the kind have: about 60 tokens, several blocks of
-/// every server's cache.
+/// Bytes in common beyond the frame that all requests of the kind share: about 60 tokens, several
+/// blocks of any server's cache.
 const LONG: usize = 256;
-/// So many of them have to share one.
+/// Share of the examined requests that must have such a beginning.
 const SHARE: f64 = 0.25;
 
-/// A hint for each kind of request that does.
+/// Returns a hint for each kind of request that is affected.
 pub(super) fn hints(plan: &Plan) -> Vec<Hint> {
     plan.mix
         .kinds
@@ -27,7 +27,7 @@ pub(super) fn hints(plan: &Plan) -> Vec<Hint> {
         .collect()
 }
 
-/// Whether its prompts are meant to begin alike.
+/// Returns true if the prompts of this kind are meant to begin alike.
 fn asks_for_prefixes(kind: &Kind) -> bool {
     let of_blocks = match &kind.prompt.source {
         PromptSource::Rows(rows) => (0..rows.len()).any(|row| matches!(rows.words(row), Some((_, [_, ..])))),
@@ -52,7 +52,7 @@ fn hint(plan: &Plan, kind: &Kind) -> Option<Hint> {
     Some(Hint { name: "unasked_prefix".to_owned(), text })
 }
 
-/// The beginning of a request's body.
+/// Returns the beginning of a request's body.
 fn body(writer: &RequestWriter, user: u32) -> io::Result<Vec<u8>> {
     let (mut request, mut held) = (Request::default(), Vec::new());
     writer.fetch(user, 0, &mut held)?;
@@ -61,12 +61,12 @@ fn body(writer: &RequestWriter, user: u32) -> io::Result<Vec<u8>> {
     Ok(request.bytes[at..].iter().take(KEPT_BYTES).copied().collect())
 }
 
-/// How many of the bodies, which are sorted, begin like another for long enough, and for how many
-/// bytes at least. None if they are few.
+/// Takes sorted bodies. Returns how many of them share a long enough beginning with another, and
+/// the length of the shortest such beginning in bytes. `None` if they are few.
 fn alike(bodies: &[Vec<u8>]) -> Option<(usize, usize)> {
     let common = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    // What even the most different two have in common is the frame around the prompts, unless all of
-    // them begin alike.
+    // The frame around the prompts is found by its fields. The common beginning of all bodies would
+    // be too long if all prompts begin alike.
     let frame = frame(bodies.first()?);
     let neighbours: Vec<usize> = bodies.windows(2).map(|pair| common(&pair[0], &pair[1])).collect();
     let with_next = |i: usize| neighbours.get(i).copied().unwrap_or_default();
@@ -77,7 +77,7 @@ fn alike(bodies: &[Vec<u8>]) -> Option<(usize, usize)> {
     Some((long.len(), least))
 }
 
-/// Where the first text of a message begins: model and roles stand before it.
+/// Returns the offset of the first message text. The model and the roles come before it.
 fn frame(body: &[u8]) -> usize {
     let after = |key: &[u8]| memchr::memmem::find(body, key).map(|at| at + key.len());
     [&b"\"content\":\""[..], b"\"input\":\"", b"\"text\":\"", b"\"prompt\":\""]
@@ -107,7 +107,7 @@ mod tests {
         let told = hints(&plan(Prompt::texts(texts.clone())));
         assert_eq!((told.len(), told[0].name.as_str()), (1, "unasked_prefix"));
         assert!(told[0].text.contains("32 of 32 requests") && told[0].text.contains("572 bytes"), "{}", told[0].text);
-        // The same, each with an opening of its own.
+        // The same prompts, each with its own opening.
         assert_eq!(hints(&plan(Prompt { distinct: true, ..Prompt::texts(texts) })), []);
         assert_eq!(hints(&plan(Prompt::of(PromptSource::Words(Tokens::fixed(900))))), []);
         assert_eq!(hints(&plan(Prompt::texts(vec!["Hello".to_owned()]))), [], "short prompts fill no block of a cache");

@@ -1,5 +1,5 @@
-//! A plan becomes ready to run: its targets are found, its server answers, and what that server
-//! does not know is left out.
+//! Makes a plan ready to run: finds its targets, finds or starts its server, and leaves out what
+//! the server does not support.
 
 use super::error::TrialError;
 use super::server_under_test::{ServerRecord, ServerUnderTest};
@@ -10,27 +10,26 @@ use crate::document::{Endpoint, TargetServer, Template};
 use crate::plan::Plan;
 use crate::units::plural;
 
-/// A plan whose server is there. Everything that was learned of the server before the load stands
-/// here.
+/// A plan whose server is running, with everything that was learned of the server before the load.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(super) plan: Plan,
     pub(super) server: ServerUnderTest,
-    /// How each endpoint answered that was asked once.
+    /// The verdict on each endpoint, which was asked once.
     pub(super) endpoints: Vec<Endpoint>,
-    /// What the server adds to prompts.
+    /// Chat templates: the text that the server adds to prompts.
     pub(super) templates: Vec<Template>,
     pub(super) stop: Stop,
     pub(super) nofile: u64,
-    /// Steps that were run.
+    /// Number of steps run so far.
     pub(super) steps: u64,
 }
 
-/// Finds the targets, finds or starts the server, and asks every endpoint once. A plan that a
-/// signal has interrupted meanwhile is ready for one thing only: to say that nothing was measured.
+/// Finds the targets, finds or starts the server, and asks every endpoint once. If a signal
+/// interrupts this, the result can only be used to report that nothing was measured.
 pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
     let redactor = plan.redactor();
-    // What is told on the way may be what a server or its build said.
+    // Progress messages may quote a server or its build.
     let say = &mut |line: &str| say(&redactor.foreign_line(line.as_bytes()));
     let as_resolved = plan.clone();
     match find_and_ask(plan, setup, say) {
@@ -82,7 +81,7 @@ impl Ready {
         self.server.leave(&self.plan, &self.stop)
     }
 
-    /// Leaves the server, and says which one it was.
+    /// Leaves the server. Returns which server it was.
     pub(crate) fn target(self) -> TargetServer {
         let found = self.plan.found.clone();
         self.leave().target(found.as_ref())

@@ -1,4 +1,4 @@
-//! When, with which build and on which machine a run was made.
+//! When a run was made, with which build, and on which machine.
 
 use crate::document::{Build, Environment};
 use crate::host;
@@ -6,30 +6,30 @@ use crate::plan::Plan;
 use crate::redact::HIDDEN;
 use jiff::Timestamp;
 
-/// Now, as calendars have it.
+/// Returns the wall-clock time.
 pub(crate) fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
 
-/// The same in seconds since the UNIX epoch: the date of a request that is signed.
+/// Returns the wall-clock time in seconds since the UNIX epoch, for the date of a signed request.
 pub(super) fn unix_seconds() -> u64 {
     wall_clock().as_second().unsigned_abs()
 }
 
-/// An instant as results write it: RFC 3339, in milliseconds.
+/// Formats an instant as in results: RFC 3339, in milliseconds.
 pub(crate) fn rfc3339(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Unique: the instant, the process, and which shard it runs, since all shards may begin in one
-/// instant and in containers alike.
+/// Returns a unique name: the instant, the process, and the shard, since all shards may begin at
+/// the same instant, and with the same process ID in containers.
 pub(super) fn run_id(started_at: Timestamp, plan: &Plan) -> String {
     let shard =
         if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };
     format!("{}-{}{shard}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }
 
-/// Which build this is.
+/// Returns the identity of this build.
 pub(crate) fn build() -> Build {
     Build {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -39,7 +39,7 @@ pub(crate) fn build() -> Build {
     }
 }
 
-/// This machine, with so many threads of ours.
+/// Describes this machine and the run's use of it.
 pub(crate) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[usize], nofile: u64) -> Environment {
     let machine = host::machine();
     let fingerprint = Some(machine.fingerprint());
@@ -60,13 +60,13 @@ pub(crate) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[u
     }
 }
 
-/// The command line, without the values of headers and bodies, whatever they are called: secrets
-/// come in all names. The same goes for the query of a URL or a path.
+/// Returns the command line without the values of headers and bodies, whatever their names: a
+/// secret may have any name. The query of a URL or a path is hidden, too.
 pub(super) fn argv() -> Vec<String> {
     hide_secrets(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
 }
 
-/// Flags whose values are secrets, or may hold one.
+/// Flags whose values are secrets or may contain one.
 const HIDING: [&str; 5] = ["--api-key-command", "--body", "--header", "--path", "--web-token"];
 
 fn hide_secrets(arguments: impl Iterator<Item = String>) -> Vec<String> {
@@ -89,7 +89,7 @@ fn hide_secrets(arguments: impl Iterator<Item = String>) -> Vec<String> {
         .collect()
 }
 
-/// A URL or a path as it may be shown.
+/// Returns a URL or a path with its query hidden.
 fn without_query(text: &str) -> String {
     text.split_once('?').map_or_else(|| text.to_owned(), |(before, _)| format!("{before}?{HIDDEN}"))
 }

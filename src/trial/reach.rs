@@ -1,4 +1,4 @@
-//! Before a test: where its targets are, and whether this machine can reach them often enough.
+//! Before a test: resolves its targets, and checks that this machine can open all connections.
 
 use super::error::TrialError;
 use super::provenance::unix_seconds;
@@ -13,7 +13,7 @@ use crate::units::Nanos;
 use crate::watch::probe::{self, ProbeError, Reply};
 use std::net::UdpSocket;
 
-/// Where requests go, apart from the plan: for questions that are asked on a thread of their own.
+/// The targets of a plan, for requests that are made on a separate thread.
 #[derive(Debug)]
 pub(super) struct Targets {
     targets: Vec<Target>,
@@ -29,7 +29,7 @@ impl Targets {
         Self { targets: plan.targets().cloned().collect(), access: plan.access.clone() }
     }
 
-    /// Sends a request to one of them, on a connection of its own, and reads the whole reply.
+    /// Sends a request to one target, on a new connection, and reads the whole response.
     pub(super) fn ask(
         &self,
         target: u16,
@@ -39,13 +39,13 @@ impl Targets {
         Ok(probe::ask_at(&self.dialer(1)?.endpoint(usize::from(target)), request, within))
     }
 
-    /// A dialer for so many connections. It stays on the thread that made it.
+    /// Returns a dialer for this many connections. It must stay on the thread that made it.
     pub(super) fn dialer(&self, connections: usize) -> Result<Dialer, TlsConfigError> {
         Dialer::new(&self.targets, &self.access, 0, connections)
     }
 }
 
-/// The bytes of a request to a target, of a kind of which nothing is drawn.
+/// Returns the bytes of a request to a target. The kind must not need any random draws or rows.
 pub(super) fn bytes_of(kind: Kind, envelopes: &[Envelope], target: u16) -> Vec<u8> {
     let mut request = Request::default();
     let writer = RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).at_time(unix_seconds());
@@ -53,14 +53,15 @@ pub(super) fn bytes_of(kind: Kind, envelopes: &[Envelope], target: u16) -> Vec<u
     request.bytes
 }
 
-/// `GET path`, with everything that the envelope of the target adds: key, headers, query.
+/// Returns `GET path` with everything that the envelope of the target adds: key, headers, query.
 pub(super) fn get(path: &str, envelopes: &[Envelope], target: u16) -> Vec<u8> {
-    /// The request is answered on a connection of its own, whose limits are those of who asks.
+    /// Not used: the request is sent on a separate connection, with the limits of the caller.
     const UNUSED: Nanos = Nanos::from_secs(1);
     bytes_of(Kind { path: path.to_owned(), ..Kind::bare(Api::Models, UNUSED) }, envelopes, target)
 }
 
-/// The plan with the addresses of its targets, less a family of addresses that does not answer.
+/// Returns the plan with the addresses of its targets, without an address family that does not
+/// respond.
 pub(super) fn with_addresses(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<Plan, TrialError> {
     let access = plan.access.clone();
     let mut targets = Vec::new();
@@ -72,8 +73,8 @@ pub(super) fn with_addresses(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str))
     Ok(Plan { target, access: Access { more_targets: targets.collect(), ..access }, ..plan })
 }
 
-/// A target with its addresses. A resolver, and a family of addresses that swallows packets, may
-/// take their time.
+/// Returns a target with its addresses. This may take a while if the resolver is slow, or if an
+/// address family drops packets.
 pub(super) fn located(
     target: Target,
     access: Access,
@@ -94,8 +95,7 @@ pub(super) fn located(
     Ok(target)
 }
 
-/// Whether connections can leave from the addresses that were asked for, and whether there are
-/// ports for all of them.
+/// Checks that connections can leave from the requested addresses, and that there are enough ports.
 pub(super) fn check_routes(plan: &Plan) -> Result<(), TrialError> {
     let access = &plan.access;
     let refused = |source_ip, problem| Err(TrialError::Source { source_ip, problem });

@@ -1,4 +1,4 @@
-//! `--dump-request`: the requests of a plan, before they are sent. Secrets are hidden.
+//! `--dump-request`: prints the requests of a plan without sending them. Secrets are hidden.
 
 use super::provenance::unix_seconds;
 use crate::mix::{Request, RequestWriter, Secret};
@@ -26,7 +26,7 @@ pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> 
     Ok(())
 }
 
-/// The plan as it may be shown: the same requests, without what is secret in their heads.
+/// Returns the plan as it may be shown: the same requests, with the secrets in their heads hidden.
 fn with_secrets_hidden(plan: &Plan) -> Plan {
     let hide = |headers: &[(String, String)]| -> Vec<(String, String)> {
         let shown = |(name, value): &(String, String)| {
@@ -60,8 +60,8 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
     }
 }
 
-/// What stands for the key. A signature is that of the real one: it does not tell the key, and is
-/// of no use after some minutes.
+/// Returns the text that is shown for the key. A signature is made with the real key: it does not
+/// reveal the key, and it expires after some minutes.
 fn shown_key(plan: &Plan) -> Secret {
     match plan.credentials.key_as {
         KeyAs::SigV4 { .. } => plan.credentials.key().unwrap_or_else(|| Secret::new(format!("{HIDDEN}:{HIDDEN}"))),

@@ -1,5 +1,5 @@
-//! The network's share: the way to the server, as the kernel knows it of the test's own
-//! connections. Where it does not say, nothing is said.
+//! The network's share of latency: round trips to the server, as the kernel measures them on the
+//! test's own connections. Nothing is reported if the kernel has no measurements.
 
 use crate::document::{Network, Quantiles};
 use crate::metrics::{Distribution, Second};
@@ -8,10 +8,10 @@ use crate::plan::Plan;
 use crate::units::{Nanos, rounded};
 use crate::watch::round_trips::{Peers, RoundTripWatch, RoundTrips};
 
-/// Longest wait for a look that is under way.
+/// Longest wait for a reading that is under way.
 const LOOK_WITHIN: Nanos = Nanos::from_secs(1);
 
-/// Begins to look at the plan's connections. None where they are no TCP connections.
+/// Begins to watch the plan's connections. `None` if they are not TCP connections.
 pub(super) fn begin(plan: &Plan) -> Option<RoundTripWatch> {
     if plan.access.unix_socket.is_some() {
         return None;
@@ -21,7 +21,7 @@ pub(super) fn begin(plan: &Plan) -> Option<RoundTripWatch> {
     RoundTripWatch::start(net::established, peers, plan.window())
 }
 
-/// What was seen, also in each second.
+/// Ends the watch. Returns what was seen, and adds it to each second of `series`.
 pub(super) fn end(watch: RoundTripWatch, plan: &Plan, series: &mut [Second]) -> Option<Network> {
     let seen = watch.finish(LOOK_WITHIN)?;
     for (at, median) in &seen.seconds {

@@ -1,6 +1,6 @@
-//! What the server says of itself while it is tested, beside what was measured.
+//! The server's own metrics, read while it is tested and compared with the measurements.
 //!
-//! It is asked once a second, on a thread of its own. Levels and rates are those of the measurement
+//! They are read once a second, on a separate thread. Levels and rates are those of the measurement
 //! window, as exactly as whole seconds allow. Counts are compared over the whole test: the server
 //! has counted the warm-up, too.
 
@@ -17,12 +17,12 @@ use crate::watch::probe;
 use crate::watch::scraper::{self, Question, Reading, Readings, Scraper};
 use crate::watch::self_report::{Report, Said, grown};
 
-/// Where servers have their numbers.
+/// Path at which servers usually publish their metrics.
 const PATH: &str = "/metrics";
-/// Longest wait for one answer. Later ones are not asked for meanwhile.
+/// Longest wait for one response. No other request is sent meanwhile.
 const ANSWER_WITHIN: Nanos = Nanos::from_secs(2);
 
-/// The server's numbers, as they are read.
+/// The server's metrics while they are being read.
 #[derive(Debug)]
 pub(super) struct Scraping {
     scraper: Scraper,
@@ -31,7 +31,8 @@ pub(super) struct Scraping {
     own: Vec<String>,
 }
 
-/// Where numbers are read. It can be taken to another thread.
+/// The URL to read metrics from, with everything needed to ask there. It can be moved to another
+/// thread.
 #[derive(Debug, Clone)]
 struct Source {
     url: String,
@@ -39,18 +40,19 @@ struct Source {
     access: Access,
     path: String,
     envelope: Envelope,
-    /// The target's, which may change meanwhile; none elsewhere.
+    /// The target's API keys, which may change during the test. `None` for another origin.
     keys: Option<Keys>,
 }
 
 impl Source {
-    /// None if the metrics are not to be read, or if their address was neither given nor found.
+    /// Returns `None` if the metrics are not to be read, or if their address was neither given nor
+    /// found.
     fn of(plan: &Plan, stop: &Stop) -> Result<Option<Self>, TrialError> {
         let (target, path) = match &plan.server_metrics.source {
             Scrape::Off => return Ok(None),
             Scrape::Auto => {
-                // Numbers of one server are not those of several; and nothing is asked beside a path
-                // that ends in the APIs' own.
+                // Metrics of one server do not describe several. A path that ends in the APIs' own
+                // prefix has no metrics beside it.
                 let is_known = plan.found.as_ref().is_some_and(|found| found.kind.name != "llmsim");
                 let is_askable = plan.may_probe && is_known && plan.access.more_targets.is_empty();
                 if !is_askable || plan.target.path_prefix.ends_with("/v1") {
@@ -64,14 +66,14 @@ impl Source {
             }
         };
         let url = format!("{}{path}", target.origin());
-        // What is the target's own, the addresses that were found and a key, is for its origin only.
+        // The addresses that were found for a target, and its key, are used for its origin only.
         let tested = plan.targets().zip(plan.envelopes()).find(|(tested, _)| tested.origin() == target.origin());
         let mut access = Access { more_targets: Vec::new(), ..plan.access.clone() };
         let keys = tested.as_ref().map(|_| plan.credentials.keys.clone());
         let (target, envelope) = if let Some((tested, envelope)) = tested {
             (Target { addrs: tested.addrs.clone(), ..target }, envelope)
         } else {
-            // The socket leads to the target.
+            // The UNIX socket leads to the target.
             access.unix_socket = None;
             let target = reach::located(target, access.clone(), stop, &mut |_| {})?;
             let envelope = bare(plan, &target);
@@ -82,7 +84,7 @@ impl Source {
         Ok(Some(Self { url, target, access, path, envelope, keys }))
     }
 
-    /// Asks there, again and again. To be made on the thread that asks.
+    /// Returns a function that asks repeatedly. It must be made on the thread that asks.
     fn into_question(self) -> Result<Question, TlsConfigError> {
         let Self { target, access, path, envelope, keys, .. } = self;
         let dialer = Targets::new(vec![target], access).dialer(1)?;
@@ -103,7 +105,7 @@ impl Source {
     }
 }
 
-/// What requests to an origin that is not tested have in common: nothing of the target's.
+/// Returns the envelope for an origin that is not a target: it has none of the target's secrets.
 fn bare(plan: &Plan, target: &Target) -> Envelope {
     Envelope {
         host: target.authority(),
@@ -118,8 +120,8 @@ fn bare(plan: &Plan, target: &Target) -> Envelope {
 }
 
 impl Scraping {
-    /// Asks for the first time. None where there is nothing to read; `problem` is told where the
-    /// user has said that there is.
+    /// Reads the metrics for the first time. `None` if there are none to read. `problem` is told
+    /// why if the user asked for them.
     pub(super) fn begin(plan: &Plan, stop: &Stop, problem: &mut dyn FnMut(String)) -> Option<Self> {
         let is_at = matches!(plan.server_metrics.source, Scrape::At(_));
         let mut problem = |text: String| {
@@ -148,20 +150,20 @@ impl Scraping {
         };
         let make = {
             let source = source.clone();
-            // What is wrong with it would have been told above.
+            // Any error would have been reported above.
             move || source.into_question().ok()
         };
         let scraper = Scraper::start(make, own.clone())?;
         Some(Self { scraper, source, first, own })
     }
 
-    /// A second is over.
+    /// Reads the metrics at the end of a second.
     pub(super) fn tick(&self, elapsed: Nanos) {
         self.scraper.tick(elapsed);
     }
 
-    /// Asks for the last time, fills in the seconds, and sets what was read beside what was
-    /// measured.
+    /// Reads the metrics for the last time, fills in the seconds, and compares the readings with
+    /// the measurements.
     fn end(
         self,
         plan: &Plan,
@@ -196,7 +198,7 @@ impl Scraping {
     }
 }
 
-/// Ends the reading, if there is one: fills in the seconds, and adds what the server said to the
+/// Ends the reading, if there is one. Fills in the seconds, and adds the server's metrics to the
 /// summary.
 pub(super) fn end(
     scraping: Option<Scraping>,
@@ -209,7 +211,7 @@ pub(super) fn end(
     (said, summary.with_levels(levels))
 }
 
-/// Adds to each second what was read at its end.
+/// Adds to each second the metrics that were read at its end.
 fn fill(series: &mut [Second], all: &[Reading], own: &[String]) {
     for pair in all.windows(2) {
         let [_, after] = pair else { continue };
@@ -219,16 +221,17 @@ fn fill(series: &mut [Second], all: &[Reading], own: &[String]) {
     }
 }
 
-/// From the last reading that is not after the window's begin to the last one in it.
+/// Returns the readings from the last one before or at the window's begin to the last one in the
+/// window.
 fn within(all: &[Reading], (from, until): (Nanos, Nanos)) -> &[Reading] {
-    /// A reading is a little later than its second.
+    /// A reading is taken a little after the end of its second.
     const SLACK: Nanos = Nanos::from_millis(500);
     let begin = all.iter().rposition(|reading| reading.at <= from + SLACK).unwrap_or_default();
     let end = all.iter().rposition(|reading| reading.at <= until + SLACK).unwrap_or_default();
     all.get(begin..=end).unwrap_or_default()
 }
 
-/// Readings of a stretch: the first is its beginning.
+/// The readings of a period. The first one marks its beginning.
 struct Seen<'a> {
     in_window: &'a [Reading],
     own: &'a [String],
@@ -240,19 +243,19 @@ impl Seen<'_> {
         (first.at < last.at).then_some((first, last))
     }
 
-    /// How much a count has grown.
+    /// Returns how much a count has grown.
     fn grown(&self, what: Said) -> Option<f64> {
         let (first, last) = self.edges()?;
         last.report.grown(&first.report, what)
     }
 
-    /// The mean of a histogram's new times, in ms.
+    /// Returns the mean of the times added to a histogram, in ms.
     fn mean_ms(&self, sum: Said, count: Said) -> Option<f64> {
         let (sum, count) = (self.grown(sum)?, self.grown(count)?);
         (count > 0.0).then(|| 1e3 * sum / count)
     }
 
-    /// The numbers by name.
+    /// Returns the metrics by name.
     fn numbers(&self) -> Vec<(String, ServerNumber)> {
         use ServerLevel as L;
         let levels = [(L::Running, Said::Running), (L::Waiting, Said::Waiting), (L::KvUse, Said::KvUse)];
@@ -283,13 +286,13 @@ impl Seen<'_> {
         known.chain(counts.into_iter().chain([preemptions]).filter_map(of_count)).chain(hits).chain(own).collect()
     }
 
-    /// Of the prompt tokens that the cache was asked for, those that it had.
+    /// Returns the share of prompt tokens looked up in the cache that were found there.
     fn hits(&self) -> Option<f64> {
         let (hits, asked) = (self.grown(Said::PrefixHits)?, self.grown(Said::PrefixQueries)?);
         (asked > 0.0).then(|| (hits / asked).min(1.0))
     }
 
-    /// A level: what is read at the beginning is of the time before.
+    /// Returns a level. The first reading is left out: it describes the time before.
     fn level(&self, unit: &str, value: &dyn Fn(&Report) -> Option<f64>) -> Option<ServerNumber> {
         let values: Vec<f64> = self.in_window.iter().skip(1).filter_map(|reading| value(&reading.report)).collect();
         let max = values.iter().copied().reduce(f64::max)?;
@@ -297,7 +300,7 @@ impl Seen<'_> {
         Some(ServerNumber { unit: unit.to_owned(), mean: rounded(mean), max: rounded(max), total: None })
     }
 
-    /// A count, by how much it grows in a second.
+    /// Returns a count by its growth per second.
     fn count(&self, unit: &str, value: &dyn Fn(&Report) -> Option<f64>) -> Option<ServerNumber> {
         let rate = |before: &Reading, after: &Reading| {
             let seconds = after.at.since(before.at).as_secs_f64();
@@ -317,10 +320,11 @@ impl Seen<'_> {
     }
 }
 
-/// What explains that times differ.
+/// Explains why times differ.
 const OUTSIDE: &str = "our times also include the network, HTTP, and any wait before the server's clock starts";
 
-/// The server's numbers beside ours. Counts are of the whole test, times of the window.
+/// Returns the server's metrics beside our measurements. Counts cover the whole test, times the
+/// window.
 fn compared(
     seen: &Seen<'_>,
     (first, last): (&Report, &Report),
@@ -338,7 +342,7 @@ fn compared(
             generating().filter_map(|kind| part.counter(counter, Some(&kind.name))).map(|value| value.count).sum()
         })
     };
-    // Requests of other APIs, which the server does not count among these, fail or succeed elsewhere.
+    // Requests to other APIs are left out: the server does not count them among these.
     let succeeded = sum(&|part| {
         let rates = generating().filter_map(|kind| part.rate(Rate::HttpReqFailed, Some(&kind.name)));
         rates.map(|rate| rate.total - rate.matches).sum()
@@ -385,7 +389,7 @@ mod tests {
         vec!["mine".to_owned()]
     }
 
-    /// A server that works on so many requests, and has generated so many tokens.
+    /// A server with this many running requests, which has generated this many tokens.
     fn said(second: u64, running: u32, tokens: u32) -> Reading {
         reading(
             second,
@@ -423,7 +427,7 @@ mod tests {
             (0, Outcome::Success, 9, 20),
             (0, Outcome::Success, 9, 40),
             (0, Outcome::Failed(Failure::Http5xx), 9, 900),
-            // The server has not seen it.
+            // The server has not seen this request.
             (0, Outcome::Failed(Failure::ConnectRefused), 0, 900),
             (1, Outcome::Failed(Failure::Http4xx), 9, 900),
             (1, Outcome::Success, 9, 900),

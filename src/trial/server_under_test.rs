@@ -1,5 +1,5 @@
-//! The server under test: found or started, watched while the test runs, asked what it has counted,
-//! left as it was.
+//! The server under test: found or started, watched during the test, asked for its counts, and left
+//! as it was.
 
 use super::cold_start;
 use super::error::TrialError;
@@ -21,82 +21,83 @@ use crate::watch::round_trips::RoundTripWatch;
 use crate::watch::{ProcessWatch, Used};
 use serde_json::Value;
 
-/// Longest wait for one answer before and after the test.
+/// Longest wait for one response before and after the test.
 const PROBE_TIMEOUT: Nanos = Nanos::from_secs(5);
-/// The same once a signal has come.
+/// The same after a signal.
 const LAST_TIMEOUT: Nanos = Nanos::from_secs(1);
-/// Of the cores, one in so many is the client's when the server runs on the same machine: a
-/// simulator needs several times the CPU.
+/// One in this many cores is for the client when it starts the server: a simulator needs several
+/// times the CPU.
 const CLIENT_SHARE: usize = 4;
-/// Two cores for each side. With fewer, pinned workers and a server of its own on one machine get in
-/// each other's way (vLLM on two cores: 60 to 92 requests with pinning, 78 to 105 without).
+/// Two cores for each side. With fewer, pinned workers get in the way of a server that was not
+/// started here but runs on the same machine (vLLM on two cores: 60 to 92 requests with pinning, 78
+/// to 105 without).
 const CORES_TO_PIN: usize = 4;
-/// The hint that says why the server's numbers cannot be read.
+/// Name of the hint that says why the server's metrics cannot be read.
 const NO_NUMBERS: &str = "server_metrics";
 
 /// The server under test.
 #[derive(Debug)]
 pub(super) struct ServerUnderTest {
-    /// None when it was there before us.
+    /// `None` if the server was running before.
     server: Option<Server>,
-    /// It answers `GET /health` as llmsim does, and so may have statistics.
+    /// True if it responds to `GET /health` as llmsim does, so it may have statistics.
     is_llmsim: bool,
-    /// It says that it is llmsim, which takes every request as we send it.
+    /// True if it says that it is llmsim, which accepts every request as it is sent.
     pub(super) knows_its_terms: bool,
-    /// It runs on this machine, and may use the workers' cores.
+    /// True if it runs on this machine and may use the workers' cores.
     pub(super) shares_cores: bool,
     /// Cores for the workers.
     pub(super) client_cores: Vec<usize>,
-    /// Cores for the server; empty means all.
+    /// Cores for the server. Empty means all.
     server_cores: Vec<usize>,
     stats_before: Option<Value>,
-    /// What the kernel had counted before the test.
+    /// Kernel counters before the test.
     counted_before: Counted,
-    /// Its process, and ours, while the test runs.
+    /// The server process and this process, watched during the test.
     process: Option<ProcessWatch>,
     own: Option<ProcessWatch>,
-    /// Its own numbers, as they are read while the test runs.
+    /// Its own metrics, read during the test.
     scraping: Option<Scraping>,
-    /// The way to it, as it is looked at.
+    /// The round trips to it, watched during the test.
     way: Option<RoundTripWatch>,
-    /// The process that is watched as the server, when none was started.
+    /// The process that is watched as the server if none was started here.
     pid: Option<u32>,
-    /// What a server that was started is configured to take.
+    /// The latency that a server started here is configured to have.
     latency: Option<Latency>,
-    /// How long its first request took, which is not measured, in ms.
+    /// Duration of its first request, which is not measured, in ms.
     cold_start_ms: Option<f64>,
-    /// What was odd about it before the test.
+    /// Hints about the server from before the test.
     pub(super) hints: Vec<Hint>,
 }
 
-/// What is known of it once it was left.
+/// Facts about the server once it was left.
 #[derive(Debug)]
 pub(crate) struct ServerRecord {
     pub(super) identity: Option<Identity>,
     pub(super) server_cores: Vec<usize>,
-    /// It ran on this machine, and may have used the workers' cores.
+    /// True if it ran on this machine and may have used the workers' cores.
     pub(super) shares_cores: bool,
     pub(super) stats_before: Option<Value>,
     pub(super) stats_after: Option<Value>,
-    /// What the kernel has counted during the test.
+    /// Growth of the kernel counters during the test.
     pub(super) counted: Counted,
-    /// What its process has used.
+    /// CPU and memory use of the server process.
     pub(super) used: Option<Used>,
-    /// The same of our own process.
+    /// CPU and memory use of this process.
     pub(super) own_use: Option<Used>,
-    /// What it is configured to take.
+    /// The latency that it is configured to have.
     pub(super) latency: Option<Latency>,
-    /// How long its first request took, which is not measured, in ms.
+    /// Duration of its first request, which is not measured, in ms.
     pub(super) cold_start_ms: Option<f64>,
-    /// What was odd about it before the test.
+    /// Hints about the server from before the test.
     pub(super) hints: Vec<Hint>,
-    /// It ended by itself: nothing that was measured after that is worth anything.
+    /// Set if it ended by itself. Measurements after that are worthless.
     pub(super) died: Option<Exit>,
 }
 
 impl ServerUnderTest {
-    /// Uses the server that answers, or starts one. The target of the plan that comes back says
-    /// where it really is.
+    /// Uses the server that responds, or starts one. The target of the returned plan has the
+    /// server's real address.
     pub(super) fn find_or_start(
         plan: Plan,
         say: &mut dyn FnMut(&str),
@@ -145,7 +146,7 @@ impl ServerUnderTest {
         Ok((plan, known))
     }
 
-    /// A server of which nothing is known: a signal came before it was found.
+    /// Returns a server of which nothing is known, because a signal came before it was found.
     pub(super) fn unknown(plan: &Plan) -> Self {
         Self {
             server: None,
@@ -176,8 +177,8 @@ impl ServerUnderTest {
         Ok(())
     }
 
-    /// Asks the server for its numbers, once more for each load: what it has counted until now is none
-    /// of that load. This may take its time, and comes before all shards agree on their start.
+    /// Asks the server for its numbers, once for each load: counts from before the load do not
+    /// belong to it. This may take a while, so it comes before the shards agree on their start.
     pub(super) fn ask_for_numbers(&mut self, plan: &Plan, stop: &Stop) {
         let mut problems = Vec::new();
         self.scraping = Scraping::begin(plan, stop, &mut |problem| problems.push(problem));
@@ -186,24 +187,25 @@ impl ServerUnderTest {
         self.stats_before = self.stats(plan, stop);
     }
 
-    /// Why the server could not be asked for its numbers, where the user has said that it has some.
+    /// Returns why the server's metrics could not be read, if the user asked for them.
     pub(super) fn no_numbers(&self) -> Option<&str> {
         self.hints.iter().find(|hint| hint.name == NO_NUMBERS).map(|hint| hint.text.as_str())
     }
 
-    /// Begins to look at the round trips of the plan's connections.
+    /// Begins to watch the round trips of the plan's connections.
     pub(super) fn watch_the_way(&mut self, plan: &Plan) {
         self.way = round_trips::begin(plan);
     }
 
-    /// The load begins: what was used until now is none of it. Nobody is asked, and nothing waits.
+    /// Begins the load: resource use until now is not part of it. This sends no requests and does
+    /// not wait.
     pub(super) fn begin(&mut self) {
         self.process = self.watched_pid().and_then(ProcessWatch::begin);
         self.own = ProcessWatch::begin(std::process::id());
         self.counted_before = host::counted();
     }
 
-    /// Adds to a second what the server has used in it, and we.
+    /// Adds to a second the resource use of the server and of this process.
     pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
         if let Some(scraping) = &self.scraping {
             scraping.tick(elapsed);
@@ -220,45 +222,45 @@ impl ServerUnderTest {
         }
     }
 
-    /// Which server answers, for results so far.
+    /// Returns which server responds, for results so far.
     pub(super) fn target(&self, found: Option<&FoundServer>) -> TargetServer {
         let is_llmsim = self.server.is_some() || self.stats_before.is_some();
         let known = target_server(self.server.as_ref().map(Server::identity), is_llmsim, found, None);
         TargetServer { cold_start_ms: self.cold_start_ms, ..known }
     }
 
-    /// Cores that a server started here was given.
+    /// Returns the cores that were given to a server started here.
     pub(super) fn cores(&self) -> &[usize] {
         &self.server_cores
     }
 
-    /// The load is over: its own numbers are read for the last time.
+    /// Ends the load: hands over the scraping, whose last reading is still to come.
     pub(super) fn end_scraping(&mut self) -> Option<Scraping> {
         self.scraping.take()
     }
 
-    /// The load is over, and with it the looks at its connections.
+    /// Ends the load: hands over the watch on its round trips.
     pub(super) fn end_watching_the_way(&mut self) -> Option<RoundTripWatch> {
         self.way.take()
     }
 
-    /// The process that is the server's: the one we started, or the one we were told of.
+    /// Returns the server process: the one started here, or the one named by the user.
     fn watched_pid(&self) -> Option<u32> {
         self.server.as_ref().map(Server::pid).or(self.pid)
     }
 
-    /// Whether a server that we started has ended by itself.
+    /// Returns true if a server that was started here has ended by itself.
     pub(super) fn is_dead(&self) -> bool {
         self.server.as_ref().is_some_and(|server| server.has_exited().is_some())
     }
 
-    /// Why a server that we started is not there any more, if it is not.
+    /// Returns an error if a server that was started here has ended by itself.
     pub(super) fn died(&self) -> Option<TrialError> {
         let Exit { status, last_lines } = self.server.as_ref()?.has_exited()?;
         Some(TrialError::Died { status, last_lines })
     }
 
-    /// Asks for the last numbers, and stops the server if we started it.
+    /// Asks the server for its last numbers, and stops it if it was started here.
     pub(super) fn leave(mut self, plan: &Plan, stop: &Stop) -> ServerRecord {
         let counted = host::counted().since(self.counted_before);
         let died = self.server.as_ref().and_then(Server::has_exited);
@@ -284,7 +286,7 @@ impl ServerUnderTest {
         }
     }
 
-    /// What the server has counted. After a signal nobody waits long for it.
+    /// Returns the server's statistics. After a signal, the wait is short.
     fn stats(&self, plan: &Plan, stop: &Stop) -> Option<Value> {
         if !self.is_llmsim {
             return None;
@@ -297,21 +299,21 @@ impl ServerUnderTest {
 }
 
 impl ServerRecord {
-    /// Which server answered, for the results.
+    /// Returns which server responded, for the results.
     pub(crate) fn target(&self, found: Option<&FoundServer>) -> TargetServer {
         let is_llmsim = self.identity.is_some() || self.stats_before.is_some();
         let known = target_server(self.identity.as_ref(), is_llmsim, found, self.died.as_ref());
         TargetServer { cold_start_ms: self.cold_start_ms, ..known }
     }
 
-    /// How much a count of the server's own grew while it was tested.
+    /// Returns how much one of the server's counts grew during the test.
     pub(super) fn counted_by_server(&self, name: &str) -> Option<u64> {
         let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
         count(&self.stats_after)?.checked_sub(count(&self.stats_before)?)
     }
 }
 
-/// Which server it is: one that was started has an identity.
+/// Describes the server. Only a server that was started here has an identity.
 fn target_server(
     identity: Option<&Identity>,
     is_llmsim: bool,
@@ -321,7 +323,7 @@ fn target_server(
     let found = found.filter(|_| !is_llmsim);
     TargetServer {
         started: identity.is_some(),
-        // Many servers say that they are well; only llmsim has its statistics.
+        // Many servers report that they are healthy. Only llmsim has these statistics.
         kind: is_llmsim.then(|| "llmsim".to_owned()).or(found.map(|found| found.kind.name.to_owned())),
         version: match found {
             Some(found) => found.version.clone(),
@@ -335,22 +337,22 @@ fn target_server(
     }
 }
 
-/// A server that is there already.
+/// A server that was already running.
 #[derive(Debug, Default)]
 struct Found {
-    /// It answers as llmsim does, and other servers do, too.
+    /// True if it responds as llmsim does. Other servers do, too.
     is_llmsim: bool,
-    /// It says that it is llmsim.
+    /// True if it says that it is llmsim.
     says_llmsim: bool,
     hints: Vec<Hint>,
 }
 
-/// The server that is there already. None: one has to be started.
+/// Finds a server that is already running. `None` if one has to be started.
 ///
-/// A server that was asked for in particular (a binary, a checkout, a configuration) is always
-/// started: results of another one, which happened to be there, would be taken for its own. The
-/// same goes for one that may listen anywhere: whatever listens on our usual port, nobody has asked
-/// for it.
+/// A server that was requested in particular (a binary, a checkout, a configuration) is always
+/// started: otherwise the results of another server, which happens to be running, would be taken
+/// for its own. The same goes for a server that may listen on any port: the user has not asked for
+/// a server that happens to use the default port.
 fn find(plan: &Plan, stop: &Stop) -> Result<Option<Found>, TrialError> {
     if plan.server.as_ref().is_some_and(|spec| is_particular(spec) || spec.any_port) {
         return Ok(None);
@@ -376,14 +378,14 @@ fn find(plan: &Plan, stop: &Stop) -> Result<Option<Found>, TrialError> {
             }
         }
     }
-    // Statistics of several servers are nothing that our own could be set beside.
+    // The statistics of several servers cannot be compared with the client's counts.
     found.is_llmsim &= plan.access.more_targets.is_empty();
     Ok(Some(found))
 }
 
-/// What an answer to `GET /health` says of a target. Only whether something is there, and speaks
-/// HTTP, decides anything: whoever names a target wants its other paths tested. None when nothing
-/// is there, and one may be started.
+/// Judges a target by its response to `GET /health`. All that counts is that something responds and
+/// speaks HTTP: a user who names a target wants its other paths tested. `None` if nothing responds
+/// and a server may be started.
 fn of_answer(
     target: &Target,
     may_start: bool,
@@ -393,8 +395,7 @@ fn of_answer(
     let hint = |text: String| Found { hints: vec![Hint { name: "health".to_owned(), text }], ..Found::default() };
     let says_llmsim = matches!(&answer, Ok(Ok(reply)) if reply.says_llmsim());
     let health = match answer {
-        // What does not answer there is not the server asked for; starting one says that its port
-        // is taken.
+        // Something else may use this port. Starting the server will report that the port is taken.
         Err(_) | Ok(Err(_)) if may_start => return Ok(None),
         Err(error @ (ProbeError::Refused | ProbeError::Timeout(_) | ProbeError::NoAddress)) => {
             return Err(TrialError::Unreachable { url: url(), reason: error.to_string() });
@@ -402,7 +403,7 @@ fn of_answer(
         Err(error) | Ok(Err(error @ (ProbeError::SpeaksTls | ProbeError::NotHttp))) => {
             return Err(TrialError::Unusable { url: url(), reason: error.to_string() });
         }
-        // TLS 1.3 refuses our certificate only after the handshake.
+        // TLS 1.3 rejects our certificate only after the handshake.
         Ok(Err(ProbeError::Io(error))) if tls_failure(&error).is_some() => {
             return Err(TrialError::Unusable { url: url(), reason: error.to_string() });
         }
@@ -410,7 +411,7 @@ fn of_answer(
     };
     Ok(Some(match health {
         Health::Healthy => Found { is_llmsim: true, says_llmsim, hints: Vec::new() },
-        // Most servers do not have that path, or say something else there.
+        // Most servers lack that path, or return something else there.
         Health::Silent => Found::default(),
         Health::Unwell(status) if status < 500 => Found::default(),
         Health::Timeout => hint(format!("{}: no answer to GET /health within {PROBE_TIMEOUT}", target.url)),
@@ -418,7 +419,7 @@ fn of_answer(
     }))
 }
 
-/// A path below the target's, as the request line has it.
+/// Returns a path below the target's, as it stands in the request line.
 fn question(plan: &Plan, target: &Target, path: &str) -> String {
     let origin = if plan.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() };
     format!("{origin}{}{path}", target.path_prefix)
@@ -433,21 +434,21 @@ fn start(spec: &Spec, cores: &[usize], say: &mut dyn FnMut(&str), stop: &Stop) -
     Ok(Server::start(spec, cores, say, stop.flag())?)
 }
 
-/// The plan whose target is the server that was started.
+/// Returns the plan with the started server as its target.
 fn at(plan: Plan, server: &Server) -> Plan {
     let target = Target { addrs: vec![server.addr()], port: server.port(), url: server.url(), ..plan.target };
     Plan { target, ..plan }
 }
 
-/// A plan whose workers leave it to the kernel where they run, if a server that nobody has kept off
-/// their cores would be left with too few of its own.
+/// Returns the plan without pinned workers if the machine has too few cores. Otherwise a server
+/// that is not kept off the workers' cores would have too few of its own.
 fn unpinned(mut plan: Plan, cores: usize) -> Plan {
     plan.tuning.pin &= cores >= CORES_TO_PIN;
     plan
 }
 
-/// Cores for the workers and cores for the server, which is given all but the workers'. With a
-/// single core, or without pinning, both use what there is.
+/// Divides the cores into those for the workers and those for the server, which gets all that
+/// remain. With a single core, or without pinning, both use all cores.
 fn divide(cores: &[usize], plan: &Plan, starts_server: bool) -> (Vec<usize>, Vec<usize>) {
     if !starts_server || !plan.tuning.pin || cores.len() < 2 {
         return (cores.to_vec(), Vec::new());

@@ -1,5 +1,5 @@
-//! Steps that shards run together: shard 0 sets each, all begin it in one instant, and shard 0 adds
-//! up what they measured.
+//! Steps that shards run together: shard 0 sets each step, all shards begin it at one instant, and
+//! shard 0 adds up the measurements.
 
 use super::{Meeting, NO_THREAD, News, lock};
 use crate::document::ServerMetrics;
@@ -14,12 +14,12 @@ use crate::trial::{Ready, SweepStep, TrialError, Viewers};
 use std::collections::BTreeSet;
 use std::sync::mpsc::RecvTimeoutError;
 
-/// Why steps ended before the last one.
+/// The reason why the steps ended before the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cut {
-    /// A signal to one of the shards.
+    /// True for a signal to one of the shards.
     pub(crate) is_signal: bool,
-    /// Which shard, and what happened: `shard 1 was lost: its connection was closed`.
+    /// The shard and the reason: `shard 1 was lost: its connection was closed`.
     pub(crate) text: String,
 }
 
@@ -30,13 +30,13 @@ impl Cut {
 }
 
 impl Meeting {
-    /// Waits until all shards are ready to run steps. `plan` is what all of them have to agree on.
+    /// Waits until all shards are ready to run steps. All of them must agree on `plan`.
     pub(crate) fn gather_for_steps(&self, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         self.gather(plan, None, say)
     }
 
-    /// At shard 0: runs a step with all shards. `what` tells the others which one `plan` is. None when
-    /// all end; see [`Self::cut`].
+    /// At shard 0: runs a step with all shards. `what` tells the others which step `plan` is.
+    /// `None` when all shards end; see [`Self::cut`].
     pub(crate) fn lead(
         &self,
         ready: &mut Ready,
@@ -64,9 +64,9 @@ impl Meeting {
             Ok(mut sum) => match self.add_others(&mut sum, viewers) {
                 Ok(is_whole) => {
                     let StepSum { summary, signals, workers } = sum;
-                    // Of several observations of the server one is enough.
+                    // Shard 0's own observation of the server is enough.
                     let SweepStep { server_cpu, server_metrics, .. } = own;
-                    // It has counted what the other shards sent, too.
+                    // The server has counted the requests of the other shards, too.
                     let alone = |said| ServerMetrics { compared: Vec::new(), ..said };
                     let server_metrics = server_metrics.map(alone);
                     let step = SweepStep { summary, signals, workers, server_cpu, server_metrics };
@@ -77,12 +77,13 @@ impl Meeting {
             Err(error) => format!("shard 0 has set an invalid step: {error}"),
         };
         self.line.send(Command::Stop { cause: Cause::Lost, text: problem });
-        // Until that is the reason why all end.
+        // Wait until this stop is the reason why all shards end.
         while self.step_news().is_some() {}
         Ok(None)
     }
 
-    /// Adds what the other shards have measured. False when all end before everything is there.
+    /// Adds the measurements of the other shards. Returns false when all shards end before all
+    /// steps are in.
     fn add_others(&self, sum: &mut StepSum, viewers: &mut dyn Viewers) -> Result<bool, String> {
         let mut missing: BTreeSet<u32> = (1..self.shard.count).collect();
         while !missing.is_empty() {
@@ -98,8 +99,9 @@ impl Meeting {
         Ok(true)
     }
 
-    /// At another shard: runs the steps that shard 0 sets, until it has written the result. `plan`
-    /// makes a step's plan of what it says. Why all have ended before, if they have.
+    /// At another shard: runs the steps that shard 0 sets, until shard 0 has written the result.
+    /// `plan` makes the plan of a step from its text. Returns why all shards ended earlier, if they
+    /// did.
     pub(crate) fn follow(
         &self,
         ready: &mut Ready,
@@ -127,13 +129,13 @@ impl Meeting {
         }
     }
 
-    /// At shard 0: seconds of all shards are those of this step from now on.
+    /// At shard 0: takes the seconds of all shards as those of this step from now on.
     pub(in crate::trial) fn show_step(&self, plan: &Plan) {
         *lock(&self.shared.desk) = Some(Desk::new(plan, show_whole(plan)));
     }
 
-    /// Tells viewers what is new, within a step. What comes after the step is kept for then: another
-    /// shard may be faster.
+    /// Passes news on to the viewers during a step. News that belongs to the time after the step is
+    /// kept, since another shard may be faster.
     pub(in crate::trial) fn pass_on_step(&self, viewers: &mut dyn Viewers) {
         for news in self.news.try_iter() {
             match news {
@@ -143,7 +145,8 @@ impl Meeting {
         }
     }
 
-    /// What comes next. None when all end: the others are told if it is this shard's matter.
+    /// Returns the next news. `None` when all shards end. If a signal to this shard ends them, the
+    /// others are told.
     fn step_news(&self) -> Option<News> {
         loop {
             if self.reason().is_some() {
@@ -164,7 +167,7 @@ impl Meeting {
         }
     }
 
-    /// Why the steps have ended before the last one, if they have.
+    /// Returns why the steps ended before the last one, if they did.
     pub(crate) fn cut(&self) -> Option<Cut> {
         let own = |cause, text: &str| Stop { cause, shard: self.shard.index, text: text.to_owned() };
         let signalled = self.shared.stop.is_signalled().then(|| own(Cause::Signal, ""));
