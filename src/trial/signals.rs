@@ -1,4 +1,5 @@
-//! A signal once: stop gracefully, and keep what was measured. Twice: stop at once.
+//! The first signal stops the run gracefully and keeps the measurements. The second one stops it at
+//! once.
 
 use super::error::TrialError;
 use crate::exit::ExitClass;
@@ -15,16 +16,17 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Signals that follow the first within this are the same wish: coreutils' `timeout` sends one to
-/// its child and another, in the same instant, to the group. Nobody presses Ctrl-C twice so fast.
+/// Signals within this time of the first one count as the same. coreutils' `timeout` sends one to
+/// its child and another one, at the same instant, to the group. Nobody presses Ctrl-C twice that
+/// fast.
 const TOGETHER: Nanos = Nanos::from_millis(100);
-/// Between two looks at the flag while something blocks.
+/// Pause between two checks of the flag while other work blocks.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The flags that end a run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
-    /// Raised by a signal, by a threshold that aborts, or by the end of the server.
+    /// Raised by a signal, by a threshold with `abort_on_fail`, or by the end of the server.
     ended: Arc<AtomicBool>,
     /// Raised by a signal only.
     signalled: Arc<AtomicBool>,
@@ -35,7 +37,7 @@ impl Stop {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Whether the user has asked to end.
+    /// Returns true if the user has asked to end.
     pub(crate) fn is_signalled(&self) -> bool {
         self.signalled.load(Ordering::Relaxed)
     }
@@ -44,26 +46,26 @@ impl Stop {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Ends the run as a signal would: another shard has asked for it.
+    /// Ends the run as a signal would, because another shard has asked for it.
     pub(super) fn signal(&self) {
         self.signalled.store(true, Ordering::Relaxed);
         self.set();
     }
 
-    /// The flag itself, for rooms that know no signals.
+    /// Returns the flag itself, for modules that do not know about signals.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.ended
     }
 
-    /// Waits for work that may block, on a thread of its own. A signal ends the wait: the work is
-    /// then left to itself, and its result matters no more.
+    /// Waits for work that may block, on a separate thread. A signal ends the wait; the work is
+    /// then abandoned and its result dropped.
     pub(super) fn wait_for<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TrialError> {
         let (sender, receiver) = channel();
         let thread = thread::Builder::new().name("waiting".to_owned()).spawn(move || {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = sender.send(work());
         })?;
         loop {
@@ -74,7 +76,7 @@ impl Stop {
             match done {
                 Ok(result) => return Ok(result),
                 Err(RecvTimeoutError::Timeout) => {}
-                // A panic is as much a defect there as it would be here.
+                // A panic in that thread is a defect here, too.
                 Err(RecvTimeoutError::Disconnected) => match thread.join() {
                     Err(panic) => std::panic::resume_unwind(panic),
                     Ok(()) => return Err(io::Error::other("a thread ended without its result").into()),
@@ -84,16 +86,17 @@ impl Stop {
     }
 }
 
-/// From now on a first signal raises the flags, and a second ends the process on the spot. Nothing
-/// outlives us then: a server that was started here is killed by the kernel. A hang-up is a wish to
-/// end like the others, unless whoever started us has it ignored (nohup).
+/// Begins to handle signals: the first one raises the flags, and the second one ends the process at
+/// once. No child outlives that: the kernel kills a server that was started here. SIGHUP is handled
+/// in the same way, unless the parent has set it to be ignored (nohup).
 pub(super) fn watch() -> io::Result<Stop> {
     let stop = Stop::default();
     let mut all = vec![SIGINT, SIGTERM];
     if !host::ignores(SIGHUP) {
         all.push(SIGHUP);
     }
-    // The flags are raised by the handler itself: what the signal has woken finds them.
+    // The signal handler itself raises the flags, so a system call that it interrupts finds them
+    // raised.
     for &signal in &all {
         flag::register(signal, Arc::clone(&stop.signalled))?;
         flag::register(signal, Arc::clone(&stop.ended))?;
@@ -112,7 +115,7 @@ pub(super) fn watch() -> io::Result<Stop> {
     Ok(stop)
 }
 
-/// Tells a second wish to end from the echo of the first.
+/// Tells a second request to end from an echo of the first.
 #[derive(Debug, Default)]
 struct Presses {
     first: Option<Nanos>,

@@ -1,4 +1,4 @@
-//! The document of a run that has not ended: what its results would be if it were cut off now.
+//! The document of a run that has not ended: its results if it were cut off now.
 
 use super::provenance::{argv, build, environment, rfc3339, run_id};
 use super::server_under_test::ServerUnderTest;
@@ -26,7 +26,7 @@ pub(super) struct SoFar<'a> {
     pub(super) names: &'a [String],
 }
 
-/// What was measured of it.
+/// The measurements so far.
 struct Progress<'a> {
     elapsed: Nanos,
     window: Nanos,
@@ -37,8 +37,8 @@ struct Progress<'a> {
 }
 
 impl SoFar<'_> {
-    /// The document before the first second: the plan, and nothing measured. Its times are those
-    /// that are planned.
+    /// Returns the document before the first second: the plan, and no measurements. Its times are
+    /// the planned ones.
     pub(super) fn opening(&self, server: &ServerUnderTest, presentation: &Presentation) -> Document {
         let (begin, end) = self.plan.window();
         let planned = self.plan.runs_by_time();
@@ -58,7 +58,8 @@ impl SoFar<'_> {
         )
     }
 
-    /// The document at the end of a second. It costs as much as the one at the end of the run.
+    /// Returns the document at the end of a second. It is as expensive as the one at the end of the
+    /// run.
     pub(super) fn at(&self, tick: &Tick<'_>, server: &ServerUnderTest, presentation: &Presentation) -> Document {
         let (begin, end) = self.plan.window();
         let window = tick.elapsed.min(end).since(begin);

@@ -1,5 +1,4 @@
-//! `--start-at`: the machines of a test begin at one instant, by their clocks, without a word
-//! between them.
+//! `--start-at`: the machines of a test begin at one instant, synchronised by wall clock only.
 
 use super::error::TrialError;
 use super::prepare::Ready;
@@ -7,15 +6,15 @@ use super::provenance::wall_clock;
 use crate::units::Nanos;
 use jiff::{SignedDuration, Timestamp};
 
-/// A shard that begins later than this is not one of the same load: the others have had their users
-/// for that long.
+/// A shard that begins later than this does not take part in the same load: the others have had
+/// their VUs for that long.
 const LATEST: SignedDuration = SignedDuration::from_secs(1);
-/// Between two looks at the flag.
+/// Pause between two checks of the flag.
 const NAP: SignedDuration = SignedDuration::from_millis(50);
 
 impl Ready {
-    /// Asks the server for its last numbers before the load. Returns at the instant for which the
-    /// load is planned, when it is past by no more than a second, or when a signal comes.
+    /// Asks the server for its numbers before the load. Returns at the planned instant, at once if
+    /// that passed by no more than a second ago, or when a signal arrives.
     pub(crate) fn wait_for_start(&mut self, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         self.server.ask_for_numbers(&self.plan, &self.stop);
         let Some(at) = self.plan().start_at else { return Ok(()) };
@@ -39,7 +38,7 @@ impl Ready {
     }
 }
 
-/// How long it is until then; none when it is time.
+/// Returns the time left until `at`. `None` once it has come.
 fn left(at: Timestamp, now: Timestamp) -> Result<Option<SignedDuration>, TrialError> {
     let left = at.duration_since(now);
     if left < -LATEST {

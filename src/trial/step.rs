@@ -1,9 +1,9 @@
-//! One step of a command that makes many runs against one server: warm up, then measure a steady
-//! window.
+//! One step of a command that makes many runs against one server: a warm-up, then a steady
+//! measurement window.
 //!
-//! Both are one run with a warm-up, as any test may have it, so that the connections of the warm-up
-//! are those of the measurement. Requests of the window that finish after it, within the grace, are
-//! in it with their times, so that slow ones are not cut away.
+//! Both are a single run with a warm-up, like that of any test, so the measurement uses the
+//! connections of the warm-up. Requests that start in the window and finish after it, within the
+//! grace period, are counted with their times, so that slow requests are not cut away.
 
 use super::error::TrialError;
 use super::measure::{announce, outline, snapshot, watched_second};
@@ -23,30 +23,31 @@ use crate::plan::Plan;
 use crate::units::mix64;
 use std::sync::Arc;
 
-/// Keeps apart what the steps of one command send.
+/// Separates the random draws of the steps of one command.
 const STEP_DRAWS: u64 = 0x5374_6570_7300_0005;
 
-/// What the seconds after the warm-up say.
+/// The measurements of the seconds after the warm-up.
 #[derive(Debug)]
 pub(crate) struct SweepStep {
     pub(crate) summary: Summary,
     pub(crate) signals: Vec<Signal>,
     /// Worker threads that ran.
     pub(crate) workers: usize,
-    /// CPU of the server, in cores.
+    /// CPU use of the server, in cores.
     pub(crate) server_cpu: Option<f64>,
-    /// What the server says of itself; none if it was not read.
+    /// The server's own metrics. `None` if they were not read.
     pub(crate) server_metrics: Option<ServerMetrics>,
 }
 
 impl Ready {
-    /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window
-    /// together. `viewers` are told of each second. None when a signal ended it.
+    /// Runs `plan`, a load whose shape lasts as long as its warm-up and its window together.
+    /// `viewers` are told of each second. `None` when a signal ended it.
     pub(crate) fn step(&mut self, plan: &Plan, viewers: &mut dyn Viewers) -> Result<Option<SweepStep>, TrialError> {
         self.step_with(plan, None, viewers)
     }
 
-    /// The same, with the other shards if they have met: it begins at the instant that was set.
+    /// Does the same with the other shards if they have met: the step begins at the instant that
+    /// was set.
     pub(super) fn step_with(
         &mut self,
         plan: &Plan,
@@ -62,7 +63,7 @@ impl Ready {
         let mut died = None;
         server.ask_for_numbers(plan, stop);
         server.begin();
-        // A server that remembers what an earlier step has asked would seem faster.
+        // A server that caches requests of an earlier step would seem faster.
         *steps += 1;
         let plan = &Plan { seed: mix64(plan.seed, STEP_DRAWS, *steps), ..plan.clone() };
         let started_at = wall_clock();
@@ -110,7 +111,7 @@ impl Ready {
         if let Some(said) = &mut server_metrics {
             said.redact(&plan.redactor());
         }
-        // Seconds after the window only wait for what is under way.
+        // Seconds after the window only wait for requests under way.
         let (begin, end) = plan.window();
         let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));
         let busy: Vec<Second> = run.series.into_iter().filter(in_window).collect();
@@ -124,8 +125,8 @@ impl Ready {
 }
 
 impl Ready {
-    /// Why the server's numbers cannot be read, where the user has said that there are some. Told
-    /// once, not for each step.
+    /// Returns why the server's metrics cannot be read, if the user asked for them. Reported once,
+    /// not for each step.
     pub(crate) fn no_server_metrics(&self) -> Option<String> {
         let why = self.server.no_numbers().filter(|_| self.steps == 1)?;
         Some(self.plan.redactor().foreign_line(why.as_bytes()))
@@ -133,17 +134,17 @@ impl Ready {
 }
 
 impl SweepStep {
-    /// What of a counter arrived in the window, a second.
+    /// Returns a counter's growth in the window, per second.
     pub(crate) fn per_second(&self, counter: Counter) -> f64 {
         self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
     }
 
-    /// What of a counter arrived in the window.
+    /// Returns a counter's growth in the window.
     pub(crate) fn in_window(&self, counter: Counter) -> u64 {
         self.summary.counter(counter, None).map_or(0, |value| value.in_window)
     }
 
-    /// The highest value of a level.
+    /// Returns the highest value of a gauge.
     pub(crate) fn most(&self, gauge: Gauge) -> u64 {
         self.summary.gauge(gauge).map_or(0, |level| level.max)
     }
@@ -160,18 +161,19 @@ impl SweepStep {
         self.signals.iter().find(|signal| signal.name == name)
     }
 
-    /// CPU of the busiest worker, as a share of its core.
+    /// Returns the CPU use of the busiest worker, as a share of its core.
     pub(crate) fn client_cpu(&self) -> f64 {
         self.signal("worker_cpu").map_or(0.0, |signal| signal.value)
     }
 
-    /// Whether our own CPU was the limit: used up, or withheld by others.
+    /// Returns true if the client's CPU was the limit: used up, or withheld by other processes.
     pub(crate) fn client_bound(&self) -> bool {
         self.is_beyond("worker_cpu") || self.is_beyond("run_queue_wait")
     }
 
-    /// Whether our own machine came too late to its work: reads and passes say so even where its
-    /// mean CPU does not. Arrivals that were late do not: a slow server makes them late as well.
+    /// Returns true if this machine was late: reads and passes of the event loop show that even if
+    /// its mean CPU use does not. Late arrivals do not count, since a slow server makes them late
+    /// as well.
     pub(crate) fn client_was_late(&self) -> bool {
         self.client_bound() || self.is_beyond("client_lag_p99_ms") || self.is_beyond("pass_length_p99_ms")
     }
@@ -180,7 +182,7 @@ impl SweepStep {
         self.signal(name).is_some_and(Signal::is_beyond)
     }
 
-    /// How well we kept up.
+    /// Returns how well the client kept up.
     pub(crate) fn client(&self) -> Validity {
         verdict(&self.signals)
     }

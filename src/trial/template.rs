@@ -1,9 +1,9 @@
-//! What the server's chat template adds to a prompt.
+//! Finds out how many tokens the server's chat template adds to a prompt.
 //!
 //! Servers bill a constant beyond the words of a prompt: roles, separators, a system prompt of
-//! their own. Prompts of 1 and of 11 words tell it, and whether a word is one token. It is asked for
-//! only if a request of the load says how many tokens its prompt has, and never for more than one
-//! token of answer.
+//! their own. Prompts of 1 and of 11 words reveal this constant, and whether a word is one token.
+//! They are sent only if a request of the load states the length of its prompt in tokens, and they
+//! ask for one token of output.
 
 use super::endpoints::once;
 use super::error::TrialError;
@@ -19,14 +19,14 @@ use std::sync::Arc;
 
 /// Words of the two prompts.
 const WORDS: [u32; 2] = [1, 11];
-/// Longest wait for an answer.
+/// Longest wait for a response.
 const LONGEST_WAIT: Nanos = Nanos::from_secs(10);
-/// Models of one kind of request that are asked.
+/// Number of models of one kind of request that are asked.
 const MOST_MODELS: usize = 8;
-/// Fields of a body that set a limit in the place of ours.
+/// Fields of a body that replace our token limit.
 const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 
-/// The plan with what was learned, and what the report says of it.
+/// Returns the plan with the constants that were found, and the lines of the report about them.
 pub(super) fn learned(
     mut plan: Plan,
     cores: &[usize],
@@ -46,7 +46,7 @@ pub(super) fn learned(
         let plan = &plan;
         let answers: Vec<_> =
             asked.into_iter().map(|question| scope.spawn(move || question.ask(plan, cores, stop))).collect();
-        // A panic is as much a defect there as it would be here.
+        // A panic in that thread is a defect here, too.
         answers.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
     if stop.is_signalled() {
@@ -65,14 +65,14 @@ pub(super) fn learned(
     Ok((plan, templates))
 }
 
-/// The constant of a kind of request: that of all of its models.
+/// Returns the constant of a kind of request, if all of its models have the same.
 fn of_kind(name: &str, templates: &[Template]) -> Option<u32> {
     let mut tokens = templates.iter().filter(|template| template.request == name).map(|template| template.tokens);
     let first = tokens.next()??;
     tokens.all(|tokens| tokens == Some(first)).then_some(first)
 }
 
-/// What the user should know before the load.
+/// Returns a warning for the user, if the template calls for one.
 fn told(template: &Template) -> Option<String> {
     let per_word = template.tokens_per_word.filter(|_| template.tokens.is_none())?;
     Some(format!(
@@ -81,9 +81,9 @@ fn told(template: &Template) -> Option<String> {
     ))
 }
 
-/// Whether it is known how many tokens its prompts have.
+/// Returns true if it is known how many tokens its prompts have.
 fn says_its_length(kind: &Kind) -> bool {
-    // What a profile describes cannot be asked for less.
+    // Requests to a custom API cannot be shortened.
     kind.api.generates()
         && kind.custom.is_none()
         && match &kind.prompt.source {
@@ -93,11 +93,11 @@ fn says_its_length(kind: &Kind) -> bool {
         }
 }
 
-/// What is asked about one model.
+/// A question about one model.
 #[derive(Debug)]
 struct Question {
     kind: Kind,
-    /// Why nothing is asked.
+    /// The reason if no question is sent.
     reason: Option<&'static str>,
 }
 
@@ -107,7 +107,7 @@ fn questions(kind: &Kind) -> Vec<Question> {
         websocket: false,
         max_tokens: Some(Tokens::fixed(1)),
         conversation: None,
-        // A retry would be billed, too, and an answer that bills nothing is told as such.
+        // A retry would be billed, too. A response without usage is reported by the caller.
         retries: None,
         check_usage: false,
         model_weights: Vec::new(),
@@ -116,7 +116,7 @@ fn questions(kind: &Kind) -> Vec<Question> {
     kind.prompt.prefix = None;
     kind.timeouts.total = kind.timeouts.total.min(LONGEST_WAIT);
     kind.timeouts.connect = kind.timeouts.connect.min(LONGEST_WAIT);
-    // Only streams may have it.
+    // Only streams may have this field.
     kind.body.remove(STREAM_OPTIONS);
     if LIMITS.iter().any(|limit| kind.body.contains_key(*limit)) {
         return vec![Question { kind, reason: Some("the body of its requests sets a token limit of its own") }];
@@ -159,7 +159,8 @@ impl Question {
         Ok(template)
     }
 
-    /// What the server bills for a prompt of so many words; else why that is not known.
+    /// Returns the tokens that the server bills for a prompt of this many words, or why that is
+    /// unknown.
     fn billed(&self, words: u32, plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Result<u64, String>, TrialError> {
         let prompt = Prompt::of(PromptSource::Words(Tokens::fixed(words)));
         let kind = Kind { prompt, ..self.kind.clone() };
@@ -178,8 +179,8 @@ impl Question {
     }
 }
 
-/// The constant and the tokens of a word, of what was billed for both prompts; none if no words can
-/// have been billed so. There is no constant if a word is not one token.
+/// Returns the constant and the tokens per word, given the tokens billed for both prompts. There is
+/// no constant if a word is not one token. `None` if the longer prompt was not billed more.
 fn line([few, many]: [u64; 2]) -> Option<(Option<u32>, f64)> {
     let more = many.checked_sub(few).filter(|more| *more > 0)?;
     let words = u64::from(WORDS[1] - WORDS[0]);
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(line([8, 18]), Some((Some(7), 1.0)));
         assert_eq!(line([1, 11]), Some((Some(0), 1.0)));
         assert_eq!(line([8, 21]), Some((None, 1.3)));
-        // A server that bills whatever it likes.
+        // A server that bills arbitrary numbers.
         assert_eq!((line([18, 8]), line([5, 5])), (None, None));
     }
 

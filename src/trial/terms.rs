@@ -1,10 +1,10 @@
-//! What the server lets itself be asked for.
+//! Finds out which optional request fields the server accepts.
 //!
-//! Streams of chat completions say what they have cost only if the request asks for that
-//! (`stream_options`), and some servers refuse a request with a field that they do not know. Others
-//! refuse the token limit under its usual name. So one request is sent to each target before the
-//! load, for one token. If it is refused, and is not refused in other terms, the load uses those.
-//! Its answer also names the model that has answered.
+//! Streams of chat completions report their usage only if the request asks for that
+//! (`stream_options`), and some servers refuse a request with an unknown field. Others refuse the
+//! token limit under its usual name. So one request for one token is sent to each target before the
+//! load. If the target refuses it but accepts a variant, the load uses that variant. The response
+//! also names the model that generated it.
 
 use super::error::TrialError;
 use super::reach::{self, Targets};
@@ -18,22 +18,23 @@ use crate::watch::probe::Reply;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How a request is refused that has an unknown field: bad request, unprocessable content.
+/// Statuses with which a request with an unknown field is refused: bad request, unprocessable
+/// content.
 const REFUSALS: [u16; 2] = [400, 422];
-/// Longest wait for the answer. A server that takes longer has not refused the request: that is done
-/// at once.
+/// Longest wait for the response. A server that takes longer has not refused the request: refusals
+/// come at once.
 const LONGEST_WAIT: Nanos = Nanos::from_secs(5);
 
-/// What was found out, in the terms that all targets accept.
+/// The variant that all targets accept.
 #[derive(Debug, Default)]
 struct Terms {
     refuses_usage: bool,
     limit_name: Option<LimitName>,
-    /// What the targets call the model that was asked for.
+    /// The names that the targets give to the requested model.
     answered: Vec<String>,
 }
 
-/// The plan in terms that the server accepts, and what was found out about them.
+/// Returns the plan with requests that the server accepts, and hints about the changes.
 pub(super) fn accepted(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<(Plan, Vec<Hint>), TrialError> {
     let Some(kind) = asked_kind(&plan) else { return Ok((plan, Vec::new())) };
     let mut terms = Terms::default();
@@ -51,9 +52,9 @@ pub(super) fn accepted(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Re
     Ok((plan, hints))
 }
 
-/// The kind of request that is worth asking about: one whose stream shall say its usage, else one
-/// that has a token limit, else any that generates. A target of which nothing is known is asked only
-/// for the first reason.
+/// Returns the kind of request to ask about: one whose stream should report its usage, else one
+/// that has a token limit, else any that generates. If nothing is known about the target, only the
+/// first reason counts.
 fn asked_kind(plan: &Plan) -> Option<Kind> {
     let kinds =
         || plan.mix.kinds.iter().filter(|kind| kind.api.generates() && kind.custom.is_none() && !kind.websocket);
@@ -63,7 +64,7 @@ fn asked_kind(plan: &Plan) -> Option<Kind> {
     kinds().find(|kind| asks_for_usage(kind)).or_else(other).cloned()
 }
 
-/// Asks one target in the terms that are known so far, and then in others, until it accepts them.
+/// Sends the variant found so far to one target, then other variants, until the target accepts one.
 fn ask_target(plan: &Plan, kind: &Kind, target: u16, stop: &Stop, terms: &mut Terms) -> Result<(), TrialError> {
     let mut tried = Terms { refuses_usage: terms.refuses_usage, limit_name: terms.limit_name, answered: Vec::new() };
     loop {
@@ -84,13 +85,13 @@ fn ask_target(plan: &Plan, kind: &Kind, target: u16, stop: &Stop, terms: &mut Te
         } else if asks_for_usage(&asked) {
             tried.refuses_usage = true;
         } else {
-            // Something else is wrong with it, which the load will show.
+            // The request has another problem, which the load will show.
             return Ok(());
         }
     }
 }
 
-/// What the user is told about the terms.
+/// Returns the hints for the user.
 fn hints(kind: &Kind, terms: &Terms) -> Vec<Hint> {
     let mut hints = Vec::new();
     let mut add = |name: &str, text: String| hints.push(Hint { name: name.to_owned(), text });
@@ -111,7 +112,7 @@ fn hints(kind: &Kind, terms: &Terms) -> Vec<Hint> {
     hints
 }
 
-/// A kind of request in the terms that were found.
+/// Returns a kind of request as the variant that was found.
 fn in_terms(kind: Kind, terms: &Terms) -> Kind {
     let kind = if terms.refuses_usage && asks_for_usage(&kind) { without_usage(kind) } else { kind };
     match terms.limit_name {
@@ -120,7 +121,7 @@ fn in_terms(kind: Kind, terms: &Terms) -> Kind {
     }
 }
 
-/// Whether its token limit may go by another name than the usual.
+/// Returns true if its token limit may have another name than the usual one.
 fn is_renamable(kind: &Kind) -> bool {
     kind.api == Api::OpenaiChat && kind.limit_name.is_none()
 }
@@ -134,14 +135,13 @@ fn without_usage(mut kind: Kind) -> Kind {
     kind
 }
 
-/// Asks a target for one token. None: it does not answer, or not in time.
+/// Asks a target for one token. `None` if it does not respond in time.
 fn ask(plan: &Plan, kind: &Kind, target: u16, stop: &Stop) -> Result<Option<Reply>, TrialError> {
     let (targets, request) = (Targets::of(plan), reach::bytes_of(question(kind), &plan.envelopes(), target));
     Ok(stop.wait_for(move || targets.ask(target, &request, LONGEST_WAIT))??.ok())
 }
 
-/// A request of that kind that costs next to nothing.
-/// The shortest request of a kind: two letters for one token.
+/// Returns the cheapest request of a kind: a prompt of two letters for one token.
 pub(super) fn question(kind: &Kind) -> Kind {
     Kind {
         weight: 1,
@@ -155,7 +155,8 @@ pub(super) fn question(kind: &Kind) -> Kind {
     }
 }
 
-/// The model that an answer names: at its top, or inside the object that its first events announce.
+/// Returns the model that a response names: at its top level, or inside the object in its first
+/// events.
 fn model_in(body: &[u8]) -> Option<String> {
     let of = |json: &Value| {
         let places = [json, &json["response"], &json["message"]];

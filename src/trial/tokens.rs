@@ -1,11 +1,11 @@
-//! Counts the tokens of answers that were kept, after the run and on all cores.
+//! Counts the tokens of responses that were kept, after the run and on all cores.
 
 use crate::document::{TokenEstimate, TokenSample};
 use crate::engine::AnswerText;
 use crate::plan::Tokenizer;
 use std::thread;
 
-/// What the answers come to. Answers that are no text are left out.
+/// Counts the tokens of all responses. Responses that are not text are left out.
 pub(super) fn counted(tokenizer: &Tokenizer, answers: &[AnswerText]) -> TokenEstimate {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let part = answers.len().div_ceil(threads).max(1);
@@ -16,7 +16,7 @@ pub(super) fn counted(tokenizer: &Tokenizer, answers: &[AnswerText]) -> TokenEst
             .map(|part| scope.spawn(|| part.iter().map(|one| of(tokenizer, one)).collect()))
             .collect();
         for part in parts {
-            // A thread that has panicked is a defect of a tokenizer: its answers are not counted.
+            // A panic is a defect of the tokenizer. The responses of that thread are not counted.
             let counted: Vec<Option<TokenSample>> = part.join().unwrap_or_default();
             counted.iter().flatten().for_each(|one| sample.add(one));
         }

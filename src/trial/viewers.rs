@@ -1,4 +1,4 @@
-//! Who watches a run: a display, a page, an exporter.
+//! Viewers of a run: the display, the live page, the exporters.
 
 use crate::document::Document;
 use crate::live::Snapshot;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 /// Makes the document of the run so far. It is expensive, so it is made only on request.
 pub(crate) type DocumentSoFar<'a> = &'a dyn Fn(&Presentation) -> Document;
 
-/// How a run begins.
+/// The beginning of a run.
 pub(crate) struct Beginning<'a> {
     /// The run of this process, before its first second.
     pub(crate) own: &'a Snapshot,
-    /// What a page shows: at shard 0 the run of all shards that have met, elsewhere `own`.
+    /// The run that a page shows: at shard 0 the run of all shards that have met, elsewhere `own`.
     pub(crate) shown: &'a Snapshot,
-    /// Cores that workers are pinned to, or none.
+    /// Cores that workers are pinned to. Empty if they are not pinned.
     pub(crate) worker_cores: &'a [usize],
-    /// The document of what is shown, with nothing measured.
+    /// Makes the document of `shown`, without measurements.
     pub(crate) opening: DocumentSoFar<'a>,
 }
 
@@ -27,20 +27,20 @@ pub(crate) struct Moment<'a> {
     /// Everything that was recorded in the second, inside the measurement window and outside.
     pub(crate) interval: &'a Arc<Tally>,
     pub(crate) so_far: DocumentSoFar<'a>,
-    /// It is all that there is to see: this process does not hear of other shards.
+    /// True if viewers see this process only: it does not receive the seconds of other shards.
     pub(crate) is_all: bool,
 }
 
-/// A second of all shards that is over; known at shard 0 only.
+/// A second of all shards that is over. Only shard 0 has it.
 pub(crate) struct WholeMoment {
     pub(crate) snapshot: Arc<Snapshot>,
-    /// Everything that was recorded in the second, inside the measurement window and outside; none
-    /// unless this process has a page.
+    /// Everything that was recorded in the second, inside the measurement window and outside.
+    /// `None` unless this process has a page.
     pub(crate) interval: Option<Arc<Tally>>,
 }
 
-/// Told of a run by the thread that collects its seconds; no worker waits for it. It must not
-/// block.
+/// Receives the progress of a run on the thread that collects its seconds. No worker waits for it.
+/// It must not block.
 pub(crate) trait Viewers {
     /// The load begins.
     fn begin(&mut self, beginning: &Beginning<'_>);
@@ -51,13 +51,14 @@ pub(crate) trait Viewers {
     /// A second is over.
     fn second(&mut self, moment: &Moment<'_>);
 
-    /// A second of all shards is over; told at shard 0 only.
+    /// A second of all shards is over. Called at shard 0 only.
     fn whole(&mut self, moment: WholeMoment);
 
-    /// Whether somebody waits for the document of all shards so far. They are then told once.
+    /// Returns true if a viewer waits for the document of all shards so far. Each request is
+    /// reported once.
     fn asks(&mut self) -> bool;
 
-    /// The document of all shards so far, that somebody has asked for.
+    /// The document of all shards so far, which a viewer has asked for.
     fn so_far(&mut self, document: Document);
 
     /// A line about the run.

@@ -1,4 +1,4 @@
-//! What shard 0 has of all shards while they run, for viewers who ask for the result so far.
+//! Results so far of all shards, kept at shard 0 for viewers who ask for them.
 
 use crate::document::Document;
 use crate::document::merge::Merge;
@@ -8,35 +8,37 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The results so far of all shards.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
-    /// The seconds of all shards together. They come second by second: results so far have none.
+    /// The seconds of all shards together. They arrive one by one, since results so far do not
+    /// contain them.
     series: Vec<Second>,
-    /// What each shard has sent last.
+    /// The latest document of each shard.
     documents: BTreeMap<u32, Document>,
-    /// Shards whose load is over. What they have sent last stays true.
+    /// Shards whose load is over. Their latest document stays valid.
     ended: BTreeSet<u32>,
-    /// Somebody waits for it.
+    /// True if a viewer waits for the whole.
     is_asked: bool,
 }
 
 impl Whole {
-    /// A second of all shards is over.
+    /// Adds a second of all shards.
     pub(super) fn second(&mut self, second: &Second) {
         self.series.push(second.clone());
     }
 
-    /// The load of a shard is over.
+    /// Marks the load of a shard as over.
     pub(super) fn end(&mut self, shard: u32) {
         self.ended.insert(shard);
     }
 
-    /// Somebody asks for the whole so far: what shards send from now on counts.
+    /// Begins a request for the whole so far. Only documents sent from now on count, except those
+    /// of ended shards.
     pub(super) fn ask(&mut self) {
         self.is_asked = true;
         self.documents.retain(|shard, _| self.ended.contains(shard));
     }
 
-    /// The result so far of a shard. If it is the last of `count` that somebody waits for, they come
-    /// back as one. An error says why the results are not those of one test.
+    /// Takes the result so far of a shard. If a viewer waits and this is the last of `count`,
+    /// returns all of them merged. The error says why the results do not belong to one test.
     pub(super) fn take(
         &mut self,
         shard: u32,
@@ -56,7 +58,7 @@ impl Whole {
     fn merged(&self, fail_on_invalid: bool) -> Result<Document, String> {
         let mut merge = Merge::default();
         for (place, (shard, document)) in self.documents.iter().enumerate() {
-            // One of them brings the seconds of all.
+            // One document brings the seconds of all shards.
             let series = if place == 0 { self.series.clone() } else { Vec::new() };
             let document = Document { series, ..document.clone() };
             merge.add(&format!("shard {shard}"), document).map_err(|error| error.to_string())?;
@@ -71,7 +73,7 @@ mod tests {
     use crate::document::tests::{busy_tally, document};
     use crate::document::{Measured, Shard};
 
-    /// The result so far of a shard of two.
+    /// Returns the result so far of one of two shards.
     fn of(shard: u32) -> Vec<u8> {
         let mut document = document(&busy_tally(), &[], false);
         document.run.id = format!("run-{shard}");
