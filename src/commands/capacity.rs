@@ -1,4 +1,4 @@
-//! `capacity`: the highest load at which goals hold, by doubling and halving.
+//! `capacity`: finds the highest load at which the goals hold, by doubling and halving.
 
 mod goals;
 mod kept_up;
@@ -27,41 +27,40 @@ use std::time::Instant;
 
 /// Long enough for the 99th percentile of a hundred requests at ten a second.
 const DURATION: Nanos = Nanos::from_secs(10);
-/// Connections are open by then, and requests under way are as many as they will be.
+/// By then, connections are open and the number of requests under way has settled.
 const WARMUP: Nanos = Nanos::from_secs(3);
-/// Tries of a load in a row that may say nothing of it before the search ends.
+/// Inconclusive tries in a row that are allowed before the search ends.
 const MOST_UNDECIDED: u32 = 5;
-/// The highest rate that is tried unless another is asked for.
+/// The highest rate that is tried, unless another one is requested.
 const MOST_RATE: u64 = 100_000;
-/// The highest number of users, and of requests that may be under way with a rate, unless another
-/// is asked for.
+/// The highest number of VUs, and of requests under way at a rate, unless another one is requested.
 const MOST_USERS: u64 = 10_000;
-/// The highest load that can be asked for.
+/// The highest load that can be requested.
 const LIMIT: u64 = 1_000_000;
-/// Rates are whole numbers per this time: a thousandth of a request a second is the least
-/// difference.
+/// Rates are whole numbers per this time, so they differ by at least a thousandth of a request per
+/// second.
 const RATE_UNIT: Nanos = Nanos::from_secs(1_000);
 
-/// What to look for.
+/// The parameters of the search.
 #[derive(Debug)]
 struct Wish {
     by: By,
     range: Range,
-    /// Requests that may be under way at once, with a rate.
+    /// Requests that may be under way at once, at a rate.
     most_users: u32,
     warmup: Nanos,
     window: Nanos,
-    /// How long the whole search may take.
+    /// Longest duration of the whole search.
     max_time: Option<Nanos>,
 }
 
 impl Wish {
-    /// Whether there is time left for one more step.
+    /// Returns true if there is time left for one more step.
     fn has_time(&self, elapsed: Nanos) -> bool {
         self.max_time.is_none_or(|most| elapsed + self.warmup + self.window <= most)
     }
 
-    /// How far the search is, in words. Nobody knows how many steps it takes.
+    /// Describes the progress of the search. The number of remaining steps is unknown.
     fn so_far(&self, steps: usize, elapsed: Nanos) -> String {
         let elapsed = Nanos::from_secs(elapsed.0 / 1_000_000_000);
         let most = self.max_time.map_or_else(String::new, |most| format!(" of {most}"));
@@ -69,7 +68,7 @@ impl Wish {
     }
 }
 
-/// `capacity`.
+/// Runs `capacity`.
 pub(super) fn run(
     profile: &str,
     overrides: &Overrides,
@@ -124,18 +123,18 @@ pub(super) fn run(
     Ok(finished(found.verdict.exit(), viewers, &setup.stop, err))
 }
 
-/// What was found until now, for viewers.
+/// Returns the results so far, for viewers.
 fn sweep(found: &Capacity) -> Sweep {
     Sweep::Capacity(Box::new(found.clone()))
 }
 
-/// Why the search has ended, if another shard was lost.
+/// Returns the reason why the search ended, if another shard was lost.
 fn lost(cut: Cut) -> Option<Reason> {
     (!cut.is_signal).then(|| Reason::new(ReasonKind::Incomplete, ENDED_EARLY, cut.text))
 }
 
-/// Tries loads until enough is known, with the other shards if they have met. Says why it ended
-/// before, if it did.
+/// Tries loads until enough is known, with the other shards if they have met. Returns the reason if
+/// the search ended early.
 fn search_on(
     (ready, meeting): (&mut Ready, Option<&Meeting>),
     wish: &Wish,
@@ -182,7 +181,7 @@ fn search_on(
                 steps.push((load, tried.held));
                 undecided = 0;
             }
-            // That is no limit, and more load brings more.
+            // The load is not a limit. A higher one gives the goal more data.
             Says::TooLittle => {
                 if let Some(above) = search::above(range, load) {
                     (range, undecided) = (above, 0);
@@ -192,7 +191,7 @@ fn search_on(
         }
         found.curve.push(tried);
         watcher.step_over(line, || sweep(found));
-        // Else the same load is tried again: each try draws its own arrivals.
+        // Otherwise the same load is tried again. Each try draws its own arrivals.
         if undecided > MOST_UNDECIDED {
             break;
         }
@@ -202,7 +201,7 @@ fn search_on(
     Ok(ended)
 }
 
-/// Reads all that this command reads of its flags.
+/// Reads all flags that this command uses.
 #[cfg(test)]
 pub(super) fn read_all(overrides: &Overrides, read: &mut crate::plan::Read<'_>) -> Result<(), PlanError> {
     let resolved = resolve_for(Purpose::Steps, "load", overrides, read)?;
@@ -210,8 +209,8 @@ pub(super) fn read_all(overrides: &Overrides, read: &mut crate::plan::Read<'_>) 
     wish(overrides, by(overrides)?, most(overrides)?, 1).map(drop)
 }
 
-/// The plan with the goals that were asked for, else its own thresholds; and, unless it has them,
-/// what they ask of a single request.
+/// Returns the plan with the requested goals, else with its own thresholds. Unless the plan has
+/// goals for single requests, they are derived from these.
 fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
     let kinds = plan.mix.names();
     let mut rules = overrides.one("preset").map_or(Ok(Vec::new()), goals::preset)?;
@@ -237,7 +236,7 @@ fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
     Ok(Plan { thresholds, slo, ..plan })
 }
 
-/// The highest load, if one was asked for.
+/// Returns the highest load, if one was requested.
 fn most(overrides: &Overrides) -> Result<Option<u64>, PlanError> {
     overrides.one("max").map(|max| max.whole(&(1..=LIMIT))).transpose()
 }
@@ -276,12 +275,12 @@ fn wish(overrides: &Overrides, by: By, most: Option<u64>, connections: u64) -> R
     })
 }
 
-/// The plan of one step. The profile's own warm-up and cooldown were those of its own stages.
+/// Returns the plan of one step. The profile's own warm-up and cooldown belong to its own stages.
 fn step_plan(plan: &Plan, wish: &Wish, load: f64) -> Plan {
     Plan { shape: shape(wish, load), warmup: wish.warmup, cooldown: Nanos::ZERO, ..plan.clone() }
 }
 
-/// Warm-up and window at one load.
+/// Returns the warm-up and the window at one load.
 fn shape(wish: &Wish, load: f64) -> Shape {
     let duration = wish.warmup + wish.window;
     match wish.by {
@@ -292,10 +291,10 @@ fn shape(wish: &Wish, load: f64) -> Shape {
                 start_rate: rate,
                 time_unit: RATE_UNIT,
                 stages: vec![Stage { duration, target: rate }],
-                // The level of users then says how many were busy at once.
+                // The gauge of VUs then shows how many were busy at once.
                 pre_allocated_vus: 1,
                 max_vus: wish.most_users,
-                // As independent users come, and as MLPerf's server scenario has it.
+                // Independent users arrive in this way, as in MLPerf's server scenario.
                 spacing: Spacing::Poisson,
                 on_full: OnFull::Queue,
             })
@@ -303,19 +302,19 @@ fn shape(wish: &Wish, load: f64) -> Shape {
     }
 }
 
-/// What a step says of its load.
+/// The conclusion of a step about its load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Says {
-    /// Whether the goals hold.
+    /// The step shows whether the goals hold.
     Enough,
-    /// Nothing: a goal may be without data because the window was too short for one request of its
-    /// kind.
+    /// Inconclusive: the window may have been too short for a request that gives a goal data.
     TooLittle,
-    /// Nothing: our own machine did not send that load.
+    /// Inconclusive: this machine did not send the load.
     ClientWasLate,
 }
 
-/// A step, and what it says. When every request has failed, that is the reason.
+/// Returns the step and its conclusion. If every request failed, the goals have failed, even those
+/// without data.
 fn step(plan: &Plan, wish: &Wish, load: f64, measured: &SweepStep) -> (Step, Says) {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
     let has = |judgement| verdicts.iter().any(|judged| judged.verdict == judgement);
@@ -325,7 +324,7 @@ fn step(plan: &Plan, wish: &Wish, load: f64, measured: &SweepStep) -> (Step, Say
         plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.verdict != Judgement::Pass).map(is_broken).collect();
     let late = (wish.by == By::Rate).then(|| arrived(measured, wish).late()).flatten();
     let says = match &late {
-        // A goal that failed has failed, whatever else went wrong.
+        // A failed goal decides the step, whatever else went wrong.
         Some(Late::Client(_)) if broken.is_empty() || lacks_data => Says::ClientWasLate,
         None if lacks_data => Says::TooLittle,
         _ => Says::Enough,
@@ -363,7 +362,7 @@ fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     format!("{} {}: {measured}", verdict.metric, verdict.expression)
 }
 
-/// How the arrivals of a step went.
+/// Returns the counts of a step's arrivals.
 fn arrived(measured: &SweepStep, wish: &Wish) -> Arrived {
     Arrived {
         offered: measured.in_window(Counter::ArrivalsOffered),

@@ -1,4 +1,4 @@
-//! `compare`: is head slower than base?
+//! `compare`: decides whether head is slower than base.
 
 use super::error::CommandError;
 use super::output::Written;
@@ -15,7 +15,7 @@ use crate::report::html::of_comparison;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Most bytes of a noise file.
+/// Largest size of a noise file.
 const MAX_NOISE_BYTES: usize = 1 << 20;
 
 /// Compares the runs of two builds.
@@ -55,11 +55,11 @@ pub(super) fn run(
     };
     let class = compared.exit();
     match (written.and(printed.map_err(CommandError::from)), told) {
-        // A comparison that failed anyway keeps its reason.
+        // A comparison that failed anyway keeps its exit code.
         (Ok(()), Err(error)) if class == ExitClass::Success => Err(error),
         (lost, told) => {
             if let Err(error) = told {
-                // Nothing is left to do when even this cannot be written.
+                // If stderr fails, nothing more can be done.
                 let _ = writeln!(err, "error: {error}");
             }
             lost.map(|()| class)
@@ -67,7 +67,7 @@ pub(super) fn run(
     }
 }
 
-/// Writes the comparison in every form that was asked for.
+/// Writes the comparison in every requested form.
 fn write(
     compared: &Compared<'_>,
     [json, page, md, xml]: [Option<&Output>; 4],
@@ -82,7 +82,7 @@ fn write(
     output::write_each(&results, places, None)
 }
 
-/// The files of both sides: `BASE HEAD`, or `--base … --head …`.
+/// Returns the files of both sides: `BASE HEAD`, or `--base … --head …`.
 fn sides(args: &CompareArgs) -> Result<(Vec<PathBuf>, Vec<PathBuf>), CommandError> {
     match (args.files.as_slice(), args.base.as_slice(), args.head.as_slice()) {
         ([base, head], [], []) => Ok((vec![base.clone()], vec![head.clone()])),
@@ -123,7 +123,7 @@ fn options(args: &CompareArgs) -> Result<Options, CommandError> {
     })
 }
 
-/// The floors of a noise file, which must be of the same test.
+/// Returns the noise floors of a file, which must belong to the same test.
 fn floors(path: &Path, base: &[Run]) -> Result<NoiseFile, CommandError> {
     let failed = |reason: String| CommandError::Result { path: path.to_path_buf(), reason };
     let noise =

@@ -1,4 +1,4 @@
-//! Hands out the results of a run, or of a whole that was merged.
+//! Delivers the results of a run, or of a merged whole.
 
 use super::error::CommandError;
 use super::output::Written;
@@ -11,7 +11,7 @@ use crate::report;
 use crate::trial::Stop;
 use std::io::Write;
 
-/// Prints and writes the results. None of them is lost because another cannot be written.
+/// Prints and writes the results. If one cannot be written, the others still are.
 pub(super) fn results(
     document: &Document,
     presentation: &Presentation,
@@ -21,7 +21,7 @@ pub(super) fn results(
 ) -> ExitClass {
     let printed = output::print_summary(document, presentation, out, err).map_err(CommandError::from);
     let html = output::file(presentation.html.as_ref());
-    // A shard is not judged: CI is told of the whole.
+    // A shard is not judged. CI gets the verdict on the whole.
     let junit = output::file(presentation.junit.as_ref()).filter(|_| !document.is_shard());
     let results = [
         Written { flag: "--output", output: presentation.output.as_ref(), text: &|| document.to_json() },
@@ -32,9 +32,9 @@ pub(super) fn results(
     let told = notify_ci::of_run(document, presentation, environment, (out, err));
     let mut class = document.verdict.exit();
     for error in [printed, written, told].into_iter().filter_map(Result::err) {
-        // Nothing is left to do when even this cannot be written.
+        // If stderr fails, nothing more can be done.
         let _ = writeln!(err, "error: {error}");
-        // A result that is lost is a failure; one that failed anyway keeps its reason.
+        // A lost result is a failure. A run that failed anyway keeps its exit code.
         class = class.or(ExitClass::Internal);
     }
     class

@@ -1,4 +1,4 @@
-//! Why a command did not come to its end.
+//! Reasons why a command did not complete.
 
 use crate::cli::CliError;
 use crate::cli::environment::UnknownVariable;
@@ -13,16 +13,16 @@ use crate::trial::TrialError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a command did not come to its end.
+/// A reason why a command did not complete.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
-    /// The command line cannot be understood; help and version are here, too.
+    /// The command line is invalid, or asks for help or the version.
     #[error(transparent)]
     Usage(#[from] clap::Error),
-    /// A name of the environment that is meant for this program, and that it does not know.
+    /// An environment variable with this program's prefix, but an unknown name.
     #[error(transparent)]
     Variable(#[from] UnknownVariable),
-    /// `--shard auto`, and the environment does not say which.
+    /// `--shard auto`, but the environment does not determine the shard.
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// The test cannot be planned.
@@ -30,53 +30,53 @@ pub(super) enum CommandError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Trial(#[from] TrialError),
-    /// The place of a result cannot be written to; said before the test.
+    /// The place of a result cannot be written to. Reported before the test.
     #[error("{flag} {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
     OutputPlace { flag: &'static str, path: PathBuf, source: io::Error },
-    /// Two results would go to one place; said before the test.
+    /// Two results would go to the same place. Reported before the test.
     #[error("{}: two results cannot go to the same place: choose another for one of them", path.display())]
     SamePlace { path: PathBuf },
-    /// The results could not be written; said after the test.
+    /// The results could not be written. Reported after the test.
     #[error("{flag} {}: the results could not be written: {source}{}", path.display(), elsewhere(rescued.as_deref()))]
     Results { flag: &'static str, path: PathBuf, source: io::Error, rescued: Option<PathBuf> },
-    /// The file of requests is not whole; said after the test.
+    /// The file of requests is incomplete. Reported after the test.
     #[error("--requests {}: not all requests were written: {source}", path.display())]
     Requests { path: PathBuf, source: io::Error },
-    /// Nothing can write the file of requests; said before the test.
+    /// The thread that writes the file of requests cannot be started. Reported before the test.
     #[error("--requests {}: no thread could be started to write it: {source}; raise the limits of threads and memory (ulimit -u, ulimit -v)", path.display())]
     RequestsThread { path: PathBuf, source: io::Error },
-    /// The summary of a step of GitHub Actions; said after everything else.
+    /// The step summary of GitHub Actions could not be appended to. Reported after everything else.
     #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
     StepSummary { path: PathBuf, source: io::Error },
-    /// The live page cannot be served there; said before the test.
+    /// The live page cannot be served at this address. Reported before the test.
     #[cfg(feature = "web")]
     #[error(
         "--web {addr}: {source}; expected an address of this machine and a port that nothing else uses (0: any free one)"
     )]
     Web { addr: std::net::SocketAddr, source: io::Error },
-    /// Samples cannot be written to a Prometheus; said before the test.
+    /// Samples cannot be written to a Prometheus server. Reported before the test.
     #[cfg(feature = "web")]
     #[error("--prometheus-write {url}: {source}")]
     Push { url: String, source: crate::prometheus::PushError },
-    /// A result that was given cannot be used. The reason names the field.
+    /// A given result cannot be used. The reason names the field.
     #[error("{}: {reason}", path.display())]
     Result { path: PathBuf, reason: String },
-    /// Results that are not of one test.
+    /// The results do not belong to one test.
     #[error(transparent)]
     Merge(#[from] MergeError),
-    /// Results that cannot be compared.
+    /// The results cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// A value of a command that is not a test: what is wrong with it, and what was expected.
+    /// An argument of a command that is not a test: the problem, and the expected value.
     #[error("{flag}: {problem}")]
     Argument { flag: &'static str, problem: String },
     /// The origin could not be started, or has failed.
     #[error(transparent)]
     Origin(#[from] OriginError),
-    /// The origin that was started does not answer any more.
+    /// The origin that was started does not respond any more.
     #[error("the origin at {addr} does not answer {path}; is the machine out of memory or file descriptors?")]
     OriginLost { addr: std::net::SocketAddr, path: &'static str },
-    /// The terminal or pipe that text goes to.
+    /// The output (terminal or pipe) cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
 }
@@ -117,7 +117,7 @@ impl CommandError {
             Self::Web { .. } | Self::Push { .. } => ExitClass::Configuration,
             Self::Trial(error) => error.exit_class(),
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
-            // A reader that closes our pipe has seen enough.
+            // A reader that closes the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
             Self::Output(_) | Self::Results { .. } | Self::Requests { .. } | Self::StepSummary { .. } => {
                 ExitClass::Internal
@@ -126,7 +126,7 @@ impl CommandError {
     }
 }
 
-/// Where a result is whose place has failed.
+/// Names the file to which a result was rescued.
 fn elsewhere(rescued: Option<&Path>) -> String {
     rescued.map_or_else(String::new, |path| format!("; they are in {}", path.display()))
 }

@@ -6,7 +6,7 @@ use crate::cli::generated;
 use crate::exit::ExitClass;
 use std::io::Write;
 
-/// Prints what is asked for.
+/// Prints the requested text.
 pub(super) fn run(args: &GenerateArgs, out: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let text = generated(&args.what, args.command.as_deref())
         .map_err(|problem| CommandError::Argument { flag: "generate", problem })?;

@@ -1,4 +1,4 @@
-//! Files that are read: profiles, keys, earlier results.
+//! Reads files: profiles, keys, earlier results.
 
 use super::error::CommandError;
 use crate::compare::Run;
@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often it is told how far the reading of a file is.
+/// Interval between progress lines while a file is read.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
-/// Files on disk. Who waits for a large one is told how far it is.
+/// Files on disk. Progress is reported while a large one is read.
 #[derive(Debug)]
 pub(super) struct Disk {
-    /// Whether anybody is to be told.
+    /// True if progress is reported.
     tells: bool,
 }
 
@@ -51,13 +51,14 @@ impl Files for Disk {
     }
 }
 
-/// `TMPDIR`, or else `/var/tmp`: `/tmp` is often in memory, which is what there is too little of.
+/// Returns `TMPDIR`, or else `/var/tmp`: `/tmp` is often in memory, and memory is what a spool
+/// saves.
 fn spool_folder() -> PathBuf {
     let on_disk = Path::new("/var/tmp");
     if std::env::var_os("TMPDIR").is_none() && on_disk.is_dir() { on_disk.to_owned() } else { std::env::temp_dir() }
 }
 
-/// A file without a name, which the kernel removes when nobody has it open.
+/// A file without a name. The kernel removes it when it is closed.
 struct Spooled {
     file: File,
     folder: PathBuf,
@@ -74,7 +75,7 @@ impl Spool for Spooled {
     }
 }
 
-/// A file that is read, and who is told of it.
+/// A file that is read, and the progress that is reported about it.
 struct Watched {
     file: File,
     told: Option<Told>,
@@ -86,7 +87,7 @@ impl Read for Watched {
         if let Some(told) = &mut self.told {
             let since = told.began.elapsed();
             if let Some(line) = told.after(n as u64, since) {
-                // Whether anybody watches does not matter.
+                // The progress line is optional, so a failed write is ignored.
                 let _ = writeln!(io::stderr(), "{line}");
             }
         }
@@ -94,7 +95,7 @@ impl Read for Watched {
     }
 }
 
-/// How far the reading of a file is.
+/// The progress of reading a file.
 struct Told {
     name: String,
     size: u64,
@@ -110,7 +111,7 @@ impl Told {
         Self { name: name.to_owned(), size, read: 0, began: Instant::now(), next: TELL_EVERY }
     }
 
-    /// `n` bytes more have been read, `since` the beginning. Perhaps there is a line to say.
+    /// Adds `n` bytes that were read, `since` the beginning. Returns a line if one is due.
     fn after(&mut self, n: u64, since: Duration) -> Option<String> {
         self.read += n;
         if since < self.next || self.read >= self.size {
@@ -123,7 +124,7 @@ impl Told {
     }
 }
 
-/// Reads a file that a flag or profile names, up to the size of the largest that makes sense.
+/// Reads a file that a flag or profile names, up to the largest useful size.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     refuse_endless(path)?;
     let mut text = String::new();
@@ -136,8 +137,8 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Refuses a pipe or device: it may never end, or give its text only once. Returns the size of a
-/// file.
+/// Refuses a pipe or device: it may never end, or may be readable only once. Returns the size of
+/// the file.
 fn refuse_endless(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
     let kind = metadata.file_type();
@@ -154,7 +155,7 @@ fn refuse_endless(path: &Path) -> io::Result<u64> {
     Ok(metadata.len())
 }
 
-/// Reads a text up to a size.
+/// Reads a text of at most `most` bytes.
 pub(super) fn read_text(path: &Path, most: usize) -> Result<String, CommandError> {
     let failed = |reason: String| CommandError::Result { path: path.to_path_buf(), reason };
     let mut bytes = Vec::new();
@@ -173,7 +174,7 @@ pub(super) fn document(path: &Path) -> Result<Document, CommandError> {
         .map_err(|error| CommandError::Result { path: path.to_path_buf(), reason: error.to_string() })
 }
 
-/// Results that are to be compared: runs or sweeps.
+/// Reads the results to be compared: runs or sweeps.
 pub(super) fn runs(paths: &[PathBuf]) -> Result<Vec<Run>, CommandError> {
     let run = |path: &PathBuf| {
         let failed = |reason: String| CommandError::Result { path: path.clone(), reason };

@@ -1,5 +1,5 @@
-//! What a run alone and a shard that meets others have in common: from a server that is ready to a
-//! document, and from results that are written to an exit code.
+//! The parts shared by a single run and a shard that meets others: from a prepared server to a
+//! document, and from written results to an exit code.
 
 use super::requests::Written;
 use super::viewers::Viewers;
@@ -9,7 +9,7 @@ use crate::plan::Presentation;
 use crate::trial::{Meeting, Ready, Stop, TrialError};
 use std::io::Write;
 
-/// Measures, and says what became of the file of requests, if there is one.
+/// Measures, and returns the document and the outcome of the file of requests, if there is one.
 pub(super) fn measured(
     ready: Ready,
     meeting: Option<&Meeting>,
@@ -23,17 +23,17 @@ pub(super) fn measured(
     Ok((document, written))
 }
 
-/// Waits for viewers, and says how the command ends, whose results are written.
+/// Waits for viewers after the results were written. Returns how the command ends.
 pub(super) fn finished(class: ExitClass, viewers: Viewers<'_>, stop: &Stop, err: &mut dyn Write) -> ExitClass {
     if let Some(lost) = viewers.finish() {
-        // The result is whole without it. Nothing is left to do when even this cannot be written.
+        // The result is complete without it. If stderr fails, nothing more can be done.
         let _ = writeln!(err, "warning: {lost}");
     }
     heeding(stop, class)
 }
 
-/// How a command ends whose results say `class`. A signal that comes while they are written cannot
-/// change what they say, but it is no success.
+/// Returns how a command ends whose results say `class`. A signal during the writing of results
+/// cannot change their verdict, but the command does not succeed.
 pub(super) fn heeding(stop: &Stop, class: ExitClass) -> ExitClass {
     if stop.is_signalled() { class.or(ExitClass::Interrupted) } else { class }
 }

@@ -1,4 +1,4 @@
-//! A run whose shards meet: every shard keeps its own result, and shard 0 writes that of the whole.
+//! A run of shards that meet: every shard keeps its own result, and shard 0 writes the merged one.
 
 use super::error::CommandError;
 use super::measured::{finished, measured};
@@ -14,7 +14,7 @@ use crate::trial::{self, Collected, Meeting, Setup};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Runs one of the shards, and says how it, or the whole, ended.
+/// Runs one of the shards. Returns how this shard ended, or at shard 0 the whole.
 pub(super) fn run(
     (plan, rendezvous): (Plan, &Rendezvous),
     presentation: &Presentation,
@@ -35,7 +35,7 @@ pub(super) fn run(
         }
         let class = deliver::results(&whole, presentation, environment, Some(&setup.stop), (out, err));
         meeting.dismiss();
-        // A result that is lost is a failure.
+        // A lost result is a failure.
         kept.map_or_else(
             |error| {
                 tell(err, &format!("error: {error}"));
@@ -58,7 +58,7 @@ pub(super) fn run(
     Ok(finished(class, viewers, &setup.stop, err))
 }
 
-/// The result of this shard.
+/// Measures this shard and returns its result.
 fn measured_with(
     plan: Plan,
     (presentation, own): (&Presentation, &Presentation),
@@ -74,12 +74,12 @@ fn measured_with(
     Ok(measured(ready, Some(meeting), viewers, presentation).map_err(|error| meeting.failing(error))?)
 }
 
-/// Tells the user. If this cannot be written, nothing more can be done.
+/// Prints a line to stderr. If that fails, nothing more can be done.
 fn tell(err: &mut dyn Write, line: &str) {
     let _ = writeln!(err, "{line}");
 }
 
-/// Where a shard's own results go. Pages and verdicts are made of the whole.
+/// Returns where a shard's own results go. Report pages and verdicts are made from the whole.
 fn of_shard(presentation: &Presentation, shard: Shard) -> Presentation {
     let output = match &presentation.output {
         Some(Output::File(path)) => Some(Output::File(path_of(path, shard))),
@@ -92,7 +92,7 @@ fn of_shard(presentation: &Presentation, shard: Shard) -> Presentation {
     Presentation { output, requests, html: None, junit: None, github: false, ..presentation.clone() }
 }
 
-/// `run.json` → `run-1of4.json`: all shards may be given the same command line.
+/// Returns `run-1of4.json` for `run.json`, since all shards may have the same command line.
 fn path_of(path: &Path, shard: Shard) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let ending = path.extension().map_or_else(String::new, |ending| format!(".{}", ending.to_string_lossy()));

@@ -1,4 +1,4 @@
-//! `merge`: the shards of a test as one.
+//! `merge`: merges the shards of a test.
 
 use super::error::CommandError;
 use super::{deliver, input, output};

@@ -1,4 +1,4 @@
-//! The commands: dispatch here, one file a command.
+//! The commands: the dispatch, and one file per command.
 
 mod capacity;
 mod compare;
@@ -35,12 +35,11 @@ use std::io::Write;
 
 pub use crate::cli::environment::Environment;
 
-/// Characters of a message about a file: more than any of ours has, and fewer than a field may
-/// hold.
+/// Characters of an error message about a file: more than any message of this tool has, and fewer
+/// than a field of a file may hold.
 const MOST_OF_AN_ERROR: usize = 2_000;
 
-/// The whole program: `arguments` with the program's name first, the environment, and where to
-/// write.
+/// Runs the program: `arguments` starts with the program's name. Output goes to `out` and `err`.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
@@ -52,15 +51,16 @@ pub fn main(
         Err(error) => error,
     };
     let class = error.exit_class();
-    // Nothing is left to do when even this cannot be written.
+    // If the output fails, nothing more can be done.
     let _ = match &error {
         CommandError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
-        // The user may have typed a key where no value is taken.
+        // The user may have typed a key where no value is expected.
         CommandError::Usage(error) => {
             write!(err, "{}", Redactor::default().foreign(error.render().to_string().as_bytes()))
         }
         CommandError::Output(_) if class == ExitClass::Success => Ok(()),
-        // Files and servers say what they like, and a terminal, or GitHub, does what it reads.
+        // Files and servers may contain anything, including sequences that a terminal or GitHub
+        // would obey.
         CommandError::Plan(_)
         | CommandError::Variable(_)
         | CommandError::Place(_)
@@ -75,17 +75,18 @@ pub fn main(
     class
 }
 
-/// Secrets that only the plan knows are hidden where the error was made.
+/// Hides secrets in an error. Secrets that only the plan knows were hidden where the error was
+/// made.
 fn harmless(error: &CommandError) -> String {
     Redactor::default().foreign(error.to_string().as_bytes())
 }
 
-/// No longer than anybody reads.
+/// Cuts a text to a readable length.
 fn short(text: &str) -> String {
     text.chars().take(MOST_OF_AN_ERROR).collect()
 }
 
-/// Does what the command line says.
+/// Runs the requested command.
 fn dispatch(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
@@ -94,7 +95,7 @@ fn dispatch(
 ) -> Result<ExitClass, CommandError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.len() < 2 {
-        // A script whose `$PROFILE` is empty must not pass.
+        // A script whose `$PROFILE` is empty must fail.
         let _ = err.write_all(FIRST_STEPS.as_bytes());
         return Ok(ExitClass::Usage);
     }
@@ -116,8 +117,8 @@ fn dispatch(
     }
 }
 
-/// Reads everything that a command (`""` is a run) reads of its flags: that no flag is without
-/// effect is tested with it.
+/// Reads all flags that a command (`""` is a run) uses. A test uses this to show that every flag
+/// has an effect.
 #[cfg(test)]
 pub(crate) fn read_all(command: &str, overrides: &crate::plan::Overrides) -> Result<(), crate::plan::PlanError> {
     let mut no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());

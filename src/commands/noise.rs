@@ -1,4 +1,4 @@
-//! `noise`: what runs of one build differ by.
+//! `noise`: measures how much runs of one build differ.
 
 use super::error::CommandError;
 use super::{input, output};
@@ -8,7 +8,7 @@ use crate::document::noise::noise_json;
 use crate::exit::ExitClass;
 use std::io::Write;
 
-/// Measures the floor of later comparisons.
+/// Measures the noise floor for later comparisons.
 pub(super) fn run(args: &NoiseArgs, out: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let output = output::place(args.output.as_ref());
     output::check([("--output", output.as_ref())])?;

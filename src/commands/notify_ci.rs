@@ -1,4 +1,4 @@
-//! What CI is told of a command, beside its results: a step's summary, annotations.
+//! Reports to CI beside the results: a step summary and annotations.
 
 use super::error::CommandError;
 use super::output;
@@ -9,10 +9,10 @@ use crate::report::github;
 use std::fs::OpenOptions;
 use std::io::Write;
 
-/// Most bytes of a step's summary: GitHub takes a megabyte, and people far less.
+/// Largest size of a step summary: GitHub accepts a megabyte, and people read far less.
 const MAX_SUMMARY: usize = 100_000;
 
-/// Tells CI how a run ended. A shard is not judged, and so not told of.
+/// Reports to CI how a run ended. A shard is not judged, so it is not reported.
 pub(super) fn of_run(
     document: &Document,
     presentation: &Presentation,
@@ -26,7 +26,7 @@ pub(super) fn of_run(
     github_actions(environment, &summary, &failures, output::on_stdout(presentation).as_ref(), places)
 }
 
-/// Appends to the step's summary and prints a few annotations, when GitHub Actions runs this.
+/// Under GitHub Actions, appends to the step summary and prints a few annotations.
 pub(super) fn github_actions(
     environment: &Environment,
     summary: &str,

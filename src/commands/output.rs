@@ -1,4 +1,4 @@
-//! Where the results go.
+//! Writes results to their places.
 
 use super::error::CommandError;
 use super::place::Place;
@@ -10,10 +10,10 @@ use console::Term;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// Columns where there is no terminal to ask.
+/// Columns if there is no terminal.
 const USUAL_WIDTH: u16 = 80;
 
-/// `-` is standard output.
+/// Parses a place. `-` is standard output.
 pub(super) fn place(given: Option<&String>) -> Option<Output> {
     given.map(|place| if place == "-" { Output::Stdout } else { Output::File(PathBuf::from(place)) })
 }
@@ -22,8 +22,8 @@ pub(super) fn file(given: Option<&PathBuf>) -> Option<Output> {
     given.map(|path| Output::File(path.clone()))
 }
 
-/// Before the test: a place that cannot be written to is refused now, not after four minutes, and
-/// so are two results for one place. Nothing is changed.
+/// Checks the places of results before the test: a place that cannot be written to is refused now
+/// rather than after the test, and so are two results for the same place. Nothing is changed.
 pub(super) fn check<'a>(
     outputs: impl IntoIterator<Item = (&'static str, Option<&'a Output>)>,
 ) -> Result<(), CommandError> {
@@ -40,7 +40,7 @@ pub(super) fn check<'a>(
     Ok(())
 }
 
-/// The same for all that is written of a run.
+/// Checks the places of all results of a run.
 pub(super) fn check_all(presentation: &Presentation) -> Result<(), CommandError> {
     let [json, html, xml, requests] = places(presentation);
     check([
@@ -51,25 +51,25 @@ pub(super) fn check_all(presentation: &Presentation) -> Result<(), CommandError>
     ])
 }
 
-/// Where the document, the report page, the test cases and the requests of a run go.
+/// Returns the places of the document, the report page, the JUnit file and the requests of a run.
 fn places(presentation: &Presentation) -> [Option<Output>; 4] {
     let requests = presentation.requests.as_ref().map(|file| file.place.clone());
     [presentation.output.clone(), file(presentation.html.as_ref()), file(presentation.junit.as_ref()), requests]
 }
 
-/// Whether a result takes standard output.
+/// Returns true if a result goes to standard output.
 pub(super) fn is_stdout(output: Option<&Output>) -> bool {
     output.is_some_and(|output| Place::of(output).is_ok_and(|place| place == Place::Stdout))
 }
 
-/// The result of a run that takes standard output, if one does.
+/// Returns the place of the result that goes to standard output, if there is one.
 pub(super) fn on_stdout(presentation: &Presentation) -> Option<Output> {
     places(presentation).into_iter().flatten().find(|output| is_stdout(Some(output)))
 }
 
-/// Prints text for people: on standard output, or beside it when the results go there. Whoever has
-/// closed our pipe has seen enough: neither are the results lost for that, nor does the command end
-/// otherwise.
+/// Prints text for people: on standard output, or on stderr if a result goes to standard output. A
+/// reader that closes the pipe has seen enough: the results are still written, and the exit code
+/// does not change.
 pub(super) fn print(text: &str, output: Option<&Output>, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
     let place: &mut dyn Write = if is_stdout(output) { err } else { out };
     match place.write_all(text.as_bytes()).and_then(|()| place.flush()) {
@@ -90,26 +90,27 @@ pub(super) fn print_summary(
     print(&text, taken.as_ref(), out, err)
 }
 
-/// How a page looks where it is printed: beside the result that has `taken` standard output.
+/// Returns the style of a printed page. The page goes to stderr if a result has `taken` standard
+/// output.
 pub(super) fn style(taken: Option<&Output>, no_color: bool) -> Style {
     let page = if taken.is_some() { Term::stderr() } else { Term::stdout() };
     Style { color: page.is_term() && !no_color, width: width(&page) }
 }
 
-/// Columns of a terminal, or the usual number for what is none.
+/// Returns the columns of a terminal, or the default if it is not a terminal.
 pub(super) fn width(of: &Term) -> u16 {
     of.size_checked().map_or(USUAL_WIDTH, |(_, columns)| columns)
 }
 
-/// One result: the flag that asks for it, its place if it was asked for, and how it is made.
+/// One result: its flag, its place if it was requested, and the function that makes it.
 pub(super) struct Written<'a> {
     pub(super) flag: &'static str,
     pub(super) output: Option<&'a Output>,
     pub(super) text: &'a dyn Fn() -> String,
 }
 
-/// Writes results. None of them is lost because another cannot be written: of several errors all
-/// but the first are told here.
+/// Writes results. If one cannot be written, the others still are. The first error is returned; any
+/// others are printed.
 pub(super) fn write_each(
     results: &[Written<'_>],
     (out, err): (&mut dyn Write, &mut dyn Write),
@@ -118,7 +119,7 @@ pub(super) fn write_each(
     let mut first = Ok(());
     for Written { flag, output, text } in results.iter().filter(|written| written.output.is_some()) {
         match (write_text((flag, *output), &text(), out, stop), &first) {
-            // Nothing is left to do when even this cannot be written.
+            // If stderr fails, nothing more can be done.
             (Err(error), Err(_)) => drop(writeln!(err, "error: {error}")),
             (Err(error), Ok(())) => first = Err(error),
             (Ok(()), _) => {}
@@ -144,8 +145,8 @@ pub(super) fn write_json_and_page(
 }
 
 /// Writes a result. A file appears whole or not at all: an earlier result of that name is replaced
-/// only by a complete one. A result whose place has failed goes to a file of its own, and the error
-/// names it.
+/// only by a complete one. If the place fails, the result goes to a temporary file, which the error
+/// names.
 pub(super) fn write_text(
     (flag, output): (&'static str, Option<&Output>),
     text: &str,

@@ -1,4 +1,4 @@
-//! One place that a result goes to: a file, a pipe, a device, standard output.
+//! The destination of a result: a file, a pipe, a device, or standard output.
 
 use crate::plan::Output;
 use crate::trial::Stop;
@@ -14,20 +14,20 @@ use tempfile::{NamedTempFile, TempPath};
 
 /// Names of standard output.
 const STDOUT: [&str; 5] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"];
-/// How the temporary name of a result begins, beside its place.
+/// Prefix of the temporary name of a result, in the folder of its place.
 const HIDDEN_PREFIX: &str = ".llmsim-blast-";
-/// Between two looks at whether a signal has come, while a pipe takes nothing.
+/// Pause between two checks for a signal while a pipe accepts nothing.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a pipe may be without a reader once there is something to read.
+/// How many of these pauses a pipe may be without a reader.
 const LOOKS_FOR_A_READER: u32 = 40;
 
-/// Where a result goes.
+/// The destination of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Stdout,
-    /// A pipe, a device, a descriptor: written to as it is.
+    /// A pipe, a device, or a descriptor. It is written to, never replaced.
     Stream(PathBuf),
-    /// A file that appears whole or not at all. The path is where a link leads.
+    /// A file that appears whole or not at all. Symbolic links in the path were followed.
     File(PathBuf),
 }
 
@@ -54,8 +54,8 @@ impl Place {
         Ok(Self::File(end_of_links(path)?))
     }
 
-    /// Whether the place can be written to, as far as can be told without changing it. A pipe is
-    /// not opened: its reader would take the end of that for the end of everything.
+    /// Checks that the place can be written to, as far as possible without changing it. A pipe is
+    /// not opened: closing it would look like the end of the data to its reader.
     pub(super) fn check(&self) -> io::Result<()> {
         match self {
             Self::Stdout => Ok(()),
@@ -64,7 +64,7 @@ impl Place {
         }
     }
 
-    /// Whether two results cannot both go there.
+    /// Returns true if two results cannot both go to this place.
     pub(super) fn clashes_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Stdout, Self::Stdout) => true,
@@ -84,7 +84,8 @@ impl Place {
     }
 }
 
-/// A file of its own in the folder for temporary files, for a result whose place has failed.
+/// Writes a result whose place has failed to a new file in the folder for temporary files, or in
+/// the working directory. Returns the path.
 pub(super) fn rescue(text: &str) -> io::Result<PathBuf> {
     const PREFIX: &str = "llmsim-blast-result-";
     let mode = Permissions::from_mode(0o600);
@@ -99,7 +100,7 @@ pub(super) fn rescue(text: &str) -> io::Result<PathBuf> {
     at(&std::env::temp_dir()).or_else(|_: io::Error| at(Path::new(".")))
 }
 
-/// A pipe or a device: written to as it is, not replaced.
+/// Returns true for a pipe or a device: it is written to, not replaced.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
@@ -115,9 +116,9 @@ fn is_same_file(one: &Path, two: &Path) -> bool {
     (id(one).is_some() && id(one) == id(two)) || (full(one).is_some() && full(one) == full(two))
 }
 
-/// Where a path leads in the end, even when nothing is there yet.
+/// Follows the symbolic links of a path to the end, even if nothing exists there yet.
 fn end_of_links(path: &Path) -> io::Result<PathBuf> {
-    /// Linux follows no more of them in one path (`path_resolution(7)`).
+    /// Linux follows no more links than this in one path (`path_resolution(7)`).
     const MOST_LINKS: u32 = 40;
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
@@ -133,18 +134,18 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-/// Replaces a file by a complete one, whose mode is that of the earlier one.
+/// Replaces a file by a complete one with the mode of the earlier file.
 ///
-/// The text is written to a file without a name, which the kernel removes with the process. So a
-/// kill while it is written leaves nothing. A file system without such files gets a temporary one
-/// beside the place, which a kill can leave there.
+/// The text is written to a file without a name, which the kernel removes with the process, so a
+/// kill during the write leaves nothing. If the file system lacks such files, a temporary file in
+/// the same folder is used instead, which may remain after a kill.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mode = fs::metadata(path).ok().map(|earlier| Permissions::from_mode(earlier.mode() & 0o7777));
     let nameless = Nameless::with(folder_of(path), text, mode.as_ref()).and_then(|file| file.become_named(path));
     nameless.or_else(|_| replace_by_named(path, text, mode))
 }
 
-/// As it is where files need a name. Its errors are the ones that a user sees.
+/// Replaces a file where every file needs a name. The user sees the errors of this function.
 fn replace_by_named(path: &Path, text: &str, mode: Option<Permissions>) -> io::Result<()> {
     let mut file = beside(path)?;
     if let Some(mode) = mode {
@@ -156,7 +157,7 @@ fn replace_by_named(path: &Path, text: &str, mode: Option<Permissions>) -> io::R
     Ok(())
 }
 
-/// A complete file that has no name yet.
+/// A complete file that does not have a name yet.
 struct Nameless(File);
 
 impl Nameless {
@@ -175,7 +176,7 @@ impl Nameless {
         Ok(file)
     }
 
-    /// Gives it this name. A name that is taken can only be replaced by a rename, so the file then
+    /// Gives the file this name. A taken name can only be replaced by a rename, so the file then
     /// has another name for the instant between two system calls.
     fn become_named(self, path: &Path) -> io::Result<()> {
         match self.link(path) {
@@ -185,13 +186,14 @@ impl Nameless {
         Ok(self.named(HIDDEN_PREFIX, folder_of(path))?.persist(path)?)
     }
 
-    /// Gives it a name of its own in this folder.
+    /// Gives the file a unique name in this folder.
     fn named(&self, prefix: &str, folder: &Path) -> io::Result<TempPath> {
         let named = tempfile::Builder::new().prefix(prefix).make_in(folder, |path| self.link(path))?;
         Ok(named.into_temp_path())
     }
 
-    /// By its descriptor's entry in `/proc`: without a privilege, older kernels link no other way.
+    /// Links the file by its descriptor's entry in `/proc`: older kernels offer no other way
+    /// without a privilege.
     fn link(&self, path: &Path) -> io::Result<()> {
         let descriptor = format!("/proc/self/fd/{}", self.0.as_raw_fd());
         Ok(rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
@@ -204,7 +206,8 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(HIDDEN_PREFIX).permissions(new).tempfile_in(folder_of(path))
 }
 
-/// Writes to a pipe or a device as fast as it takes it, until that is `over`.
+/// Writes to a pipe or a device as fast as it accepts data. Gives up once it blocks and `over`
+/// returns true.
 fn pour(path: &Path, mut bytes: &[u8], over: &dyn Fn() -> bool) -> io::Result<()> {
     let mut file = open_stream(path, over)?;
     while !bytes.is_empty() {
@@ -228,8 +231,7 @@ fn pour(path: &Path, mut bytes: &[u8], over: &dyn Fn() -> bool) -> io::Result<()
     Ok(())
 }
 
-/// Opens a pipe or a device without blocking. A pipe whose reader is not there yet is waited for a
-/// while.
+/// Opens a pipe or a device without blocking. Waits a while if the pipe does not have a reader yet.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; the test is over")]
 fn open_stream(path: &Path, over: &dyn Fn() -> bool) -> io::Result<File> {
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
@@ -248,9 +250,9 @@ fn open_stream(path: &Path, over: &dyn Fn() -> bool) -> io::Result<File> {
     }
 }
 
-/// Whether this process was started without a standard output. The standard library then opens
-/// `/dev/null` in its place, to read and to write, where a shell's redirection only writes; results
-/// would vanish there without an error.
+/// Returns true if this process was started without a standard output. The standard library then
+/// opens `/dev/null` in its place, for reading and writing, where a redirection by a shell only
+/// writes. Results would vanish there without an error.
 fn stdout_was_closed() -> bool {
     let stdout = io::stdout();
     let is_null = fs::metadata("/dev/null").ok().zip(fs::metadata("/proc/self/fd/1").ok());
@@ -296,7 +298,7 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
         replace(&path, "two").expect("written");
         assert_eq!((fs::read_to_string(&path).expect("there").as_str(), mode()), ("two", 0o600));
-        // As where files need a name.
+        // The same on a file system whose files need a name.
         replace_by_named(&path, "three", Some(Permissions::from_mode(0o640))).expect("written");
         assert_eq!((fs::read_to_string(&path).expect("there").as_str(), mode()), ("three", 0o640));
         assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1, "nothing stands beside it");
@@ -309,7 +311,7 @@ mod tests {
         let names = || fs::read_dir(folder.path()).expect("read").count();
         let file = match Nameless::with(folder.path(), "all of it", None) {
             Ok(file) => file,
-            // A file system without such files.
+            // The file system lacks such files.
             Err(error) => return assert!(error.raw_os_error().is_some(), "{error}"),
         };
         assert_eq!(names(), 0);

@@ -1,4 +1,4 @@
-//! What every command that sends load does before it sends any.
+//! The steps of every command that sends load, before it sends any.
 
 use super::error::CommandError;
 use super::viewers::Viewers;
@@ -10,8 +10,8 @@ use crate::plan::{Credentials, FoundServer, Plan, PlanError, Presentation, Resol
 use crate::trial::{self, Beginning, Moment, Ready, Setup, TrialError, WholeMoment};
 use std::io::Write;
 
-/// Makes sure that the results of a test can be written. None when something was shown instead, as
-/// the user asked for, and nothing is to be sent.
+/// Makes sure that the results of a test can be written. `None` if the user only asked to see the
+/// configuration or the requests, which were then printed.
 pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Plan, Presentation)>, CommandError> {
     if resolved.presentation.show_config {
         show_config::print(&resolved, out)?;
@@ -26,8 +26,9 @@ pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Pl
     Ok(Some((plan, presentation)))
 }
 
-/// The plan for what is at the target: the server says what it is and which model it has, and the
-/// plan is made once more with that. `again` makes it. A command that gives the key is run before.
+/// Returns the plan for the server at the target. The server says what it is and which models it
+/// has, and `again` resolves the plan once more with that. A command that provides the key is run
+/// before.
 pub(super) fn at_target(
     plan: Plan,
     setup: &Setup,
@@ -35,7 +36,7 @@ pub(super) fn at_target(
     again: impl FnOnce(FoundServer) -> Result<Resolved, PlanError>,
 ) -> Result<Plan, CommandError> {
     match trial::keys::begin(&plan, &setup.stop) {
-        // That is told by what comes next.
+        // The next steps report an interruption.
         Ok(()) | Err(TrialError::Interrupted) => {}
         Err(error) => return Err(error.into()),
     }
@@ -43,7 +44,7 @@ pub(super) fn at_target(
         None => Ok(plan),
         Some(found) => {
             let keys = plan.credentials.keys.clone();
-            // Its data sets would be in memory twice.
+            // Its data sets would otherwise be in memory twice.
             drop(plan);
             let plan = again(found)?.plan;
             Ok(Plan { credentials: Credentials { keys, ..plan.credentials }, ..plan })
@@ -51,8 +52,8 @@ pub(super) fn at_target(
     }
 }
 
-/// Why a sweep ends before its last step: what was measured before is kept. Errors that no step can
-/// have, but those of a test that cannot begin, are given back.
+/// Returns the reason why a sweep ends before its last step; the earlier measurements are kept.
+/// Errors that only occur before a test begins are returned as errors.
 pub(super) fn ended(error: TrialError) -> Result<Reason, TrialError> {
     let kind = match error.exit_class() {
         ExitClass::Internal => ReasonKind::Internal,
@@ -62,16 +63,16 @@ pub(super) fn ended(error: TrialError) -> Result<Reason, TrialError> {
     Ok(Reason::new(kind, ENDED_EARLY, error.to_string()))
 }
 
-/// The viewers of a command of many runs: lines on a terminal, and a page.
+/// The viewers of a command with many runs: lines on a terminal, and a page.
 pub(super) struct Watcher<'a> {
     pub(super) err: &'a mut dyn Write,
     quiet: bool,
     viewers: Viewers<'a>,
-    /// The steps that are over, each in a line.
+    /// The completed steps, one line each.
     told: Vec<String>,
 }
 
-/// Steps tell the page, and what they say is a line.
+/// Passes the seconds of a step on to the page, and its messages to the terminal.
 impl trial::Viewers for Watcher<'_> {
     fn begin(&mut self, beginning: &Beginning<'_>) {
         self.viewers.begin(beginning);
@@ -109,18 +110,18 @@ impl<'a> Watcher<'a> {
         watcher
     }
 
-    /// The first step comes, of what comes to `so_far`.
+    /// Announces the first step to the page, with the results `so_far`.
     pub(super) fn first_step(&self, so_far: impl FnOnce() -> Sweep) {
         self.viewers.steps(so_far, &self.told);
     }
 
-    /// A step is over, and this is how it went.
+    /// Reports a completed step.
     pub(super) fn step_over(&mut self, line: String, so_far: impl FnOnce() -> Sweep) {
         self.told.push(line);
         self.viewers.steps(so_far, &self.told);
     }
 
-    /// The command is over: whoever looks gets the report while the results are written.
+    /// Ends the command: browsers get the report while the results are written.
     pub(super) fn report(self, found: impl FnOnce() -> Sweep) -> (&'a mut dyn Write, Viewers<'a>) {
         self.viewers.report_sweep(found);
         (self.err, self.viewers)
@@ -128,13 +129,13 @@ impl<'a> Watcher<'a> {
 
     pub(super) fn say(&mut self, line: &str) {
         if !self.quiet {
-            // Whether anybody watches does not matter.
+            // The line is optional, so a failed write is ignored.
             let _ = writeln!(self.err, "{line}");
         }
     }
 
-    /// Says what a step has shown beside its numbers: what has become of the key, and why the server's
-    /// own numbers cannot be read.
+    /// Prints the messages that belong to a step: changes of the key, and the reason if the
+    /// server's metrics cannot be read.
     pub(super) fn say_of_step(&mut self, ready: &Ready) {
         ready.plan().credentials.keys.take_told().iter().for_each(|line| self.say(line));
         if let Some(why) = ready.no_server_metrics() {

@@ -1,4 +1,4 @@
-//! `profiles`: all with what they answer, or one as TOML.
+//! `profiles`: lists all profiles with their descriptions, or prints one as TOML.
 
 use super::error::CommandError;
 use crate::exit::ExitClass;

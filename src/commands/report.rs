@@ -1,4 +1,4 @@
-//! `report`: an old run in another form. It ends as the run did.
+//! `report`: prints an earlier run in another form. Its exit code is that of the run.
 
 use super::error::CommandError;
 use super::output::Written;

@@ -1,7 +1,8 @@
-//! A line for each request: one thread writes what the workers hand over with each second.
+//! The file of requests: one thread writes a line for each request that the workers hand over,
+//! second by second.
 //!
-//! The load never waits for it. Seconds that the thread cannot take, because the disk is slow, are
-//! dropped whole, and counted.
+//! The load never waits for this thread. If the disk is too slow, whole seconds are dropped and
+//! counted.
 
 use super::error::CommandError;
 use crate::exit::ExitClass;
@@ -22,11 +23,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Seconds that may wait for the disk.
+/// Seconds that may be queued for the disk.
 const WAITING_SECONDS: usize = 8;
-/// Looks at whether the last lines are written, after the test …
+/// Pause between two checks, after the test, of whether the last lines are written.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// … and how many of them in a row may find that nothing more was.
+/// How many of these checks in a row may see no progress.
 const LOOKS_WITHOUT_PROGRESS: u32 = 500;
 
 /// The file of a run's requests.
@@ -35,7 +36,7 @@ pub(super) struct Requests {
     file: RequestsFile,
     names: Names,
     gaps: bool,
-    /// Takes what writes the lines, once the load begins.
+    /// Passes the writer of the lines to the thread once the load begins.
     writers: SyncSender<Writer>,
     feed: SyncSender<Vec<Batch>>,
     thread: JoinHandle<io::Result<()>>,
@@ -44,17 +45,17 @@ pub(super) struct Requests {
     dropped: Dropped,
 }
 
-/// What the thread does.
+/// The work of the thread.
 type Work = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
-/// What the file could not take.
+/// The seconds and requests that were dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Dropped {
     seconds: u64,
     requests: u64,
 }
 
-/// How it ended.
+/// The outcome of the file.
 #[derive(Debug)]
 pub(super) struct Written {
     error: Option<CommandError>,
@@ -62,7 +63,7 @@ pub(super) struct Written {
 }
 
 impl Requests {
-    /// Starts the thread for the file that was asked for. It opens the file when the load begins.
+    /// Starts the thread for the requested file. It opens the file when the load begins.
     pub(super) fn open(file: &RequestsFile, plan: &Plan) -> Result<Self, CommandError> {
         Self::open_with(file, plan, |work| std::thread::Builder::new().name("requests".to_owned()).spawn(work))
     }
@@ -85,7 +86,7 @@ impl Requests {
         Ok(Self { file, names, gaps, writers, feed, thread, progress, dropped })
     }
 
-    /// The load begins.
+    /// Begins the file: the load begins.
     pub(super) fn begin(&mut self, started_at_ms: i64) {
         if let Ok(started_at) = Timestamp::from_millisecond(started_at_ms) {
             self.names.started_at = rfc3339(started_at);
@@ -94,11 +95,11 @@ impl Requests {
             RequestsFormat::Csv => Lines::Csv,
             RequestsFormat::JsonLines => Lines::Json,
         };
-        // A thread that has ended is told of at the end.
+        // A thread that has ended is reported at the end.
         let _ = self.writers.try_send(Writer::new(lines, self.names.clone(), self.gaps));
     }
 
-    /// Requests that ended in a second.
+    /// Queues the requests that ended in a second.
     pub(super) fn take(&mut self, batches: Vec<Batch>) {
         let requests: usize = batches.iter().map(|batch| batch.records.len()).sum();
         if self.feed.try_send(batches).is_err() {
@@ -107,7 +108,7 @@ impl Requests {
         }
     }
 
-    /// Waits for the last lines, as long as there are more and more of them.
+    /// Waits for the last lines, as long as there is progress.
     #[expect(clippy::disallowed_methods, reason = "waits for a disk; the test is over")]
     pub(super) fn close(self) -> Written {
         let Self { file, writers, feed, thread, progress, dropped, .. } = self;
@@ -120,7 +121,7 @@ impl Requests {
             seen = now;
         }
         let result = if thread.is_finished() {
-            // A panic is as much a defect there as it would be here.
+            // A panic in that thread is a defect here, too.
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         } else {
             Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for 10 s"))
@@ -131,7 +132,7 @@ impl Requests {
 }
 
 impl Written {
-    /// What the result says of it.
+    /// Returns the hint for the results.
     pub(super) fn hint(&self) -> Option<Hint> {
         let hint = |name: &str, text| Some(Hint { name: name.to_owned(), text });
         let Dropped { seconds, requests } = self.dropped;
@@ -151,16 +152,17 @@ impl Written {
         }
     }
 
-    /// The run's end, if the file is not whole for an error.
+    /// Returns how the run ends: an incomplete file is an error.
     pub(super) fn judged(&self, class: ExitClass, err: &mut dyn Write) -> ExitClass {
         let Some(error) = &self.error else { return class };
-        // Nothing is left to do when even this cannot be written.
+        // If stderr fails, nothing more can be done.
         let _ = writeln!(err, "error: {error}");
         class.or(ExitClass::Internal)
     }
 }
 
-/// What numbers in lines stand for. A key may stand in a URL or in the name of a model.
+/// Returns the names behind the numbers in lines. A URL or a model's name may contain a key, which
+/// is hidden.
 fn names(plan: &Plan) -> Names {
     let redactor = plan.redactor();
     let kind = |kind: &crate::plan::Kind| KindNames {
@@ -175,7 +177,7 @@ fn names(plan: &Plan) -> Names {
     }
 }
 
-/// Until the run hangs up.
+/// Writes lines until the run closes the channel.
 fn write_all(
     file: &RequestsFile,
     writer: Writer,
@@ -207,7 +209,7 @@ fn write_lines(mut writer: Writer, batches: &Receiver<Vec<Batch>>, place: &mut d
     Ok(())
 }
 
-/// Says how far it is.
+/// A writer that counts its bytes.
 struct Counted<'a> {
     place: Box<dyn Write>,
     progress: &'a AtomicU64,

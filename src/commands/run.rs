@@ -1,5 +1,5 @@
-//! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named
-//! call.
+//! A run, as a table of contents: plan → server → engine → summary → verdict → report. Each step is
+//! one named call.
 
 use super::error::CommandError;
 use super::measured::{finished, measured};
@@ -14,10 +14,10 @@ use crate::units::Nanos;
 use console::Term;
 use std::io::{self, IsTerminal, Write};
 
-/// How often a log gets a line of progress.
+/// Interval between progress lines in a log.
 const LINE_EVERY: Nanos = Nanos::from_secs(5);
 
-/// Runs a test and says how it ended.
+/// Runs a test. Returns how it ended.
 pub(super) fn run(
     profile: &str,
     overrides: &Overrides,

@@ -1,8 +1,8 @@
-//! The tool measures itself: the origin on one core, one worker on another, reported against
-//! recorded.
+//! `self-test`: measures the tool itself. The origin runs on one core, one worker on another, and
+//! reported times are compared with recorded ones.
 //!
-//! The story: memory first (later work would leave freed memory behind, in which growth hides),
-//! then speed and cost, then truth with more and more streams until a limit shows.
+//! The order: memory first (later work would leave freed memory behind, which hides growth), then
+//! speed and cost, then accuracy with more and more streams until a limit shows.
 
 mod plan;
 mod steps;
@@ -26,11 +26,11 @@ use serde_json::Value;
 use std::io::Write;
 use std::time::Instant;
 
-/// How long the origin may take to start.
+/// Longest wait for the origin to start.
 const READY_WITHIN: Nanos = Nanos::from_secs(10);
-/// Longest wait for one answer about the record.
+/// Longest wait for one response about the record.
 const ASK_TIMEOUT: Nanos = Nanos::from_secs(5);
-/// Connections of the plain work: enough to keep both sides busy, the usual number of comparisons.
+/// Connections of the plain work: enough to keep both sides busy, and usual in comparisons.
 const PLAIN_CONNECTIONS: u32 = 64;
 /// Streams of the event work.
 const EVENT_STREAMS: u32 = 1_000;
@@ -39,17 +39,17 @@ const EVENT_STREAMS: u32 = 1_000;
 #[derive(Debug, Clone, Copy)]
 struct Extent {
     idle_connections: u32,
-    /// Long enough to open them.
+    /// Long enough to open the idle connections.
     idle: Nanos,
     plain: Nanos,
     burst: Nanos,
     events: Nanos,
     truth: Nanos,
-    /// Whether to look for the limit.
+    /// True if the limit is searched for.
     climb: bool,
 }
 
-/// All of it, in less than a minute.
+/// The full self-test, in less than a minute.
 const FULL: Extent = Extent {
     idle_connections: 10_000,
     idle: Nanos::from_millis(3_100),
@@ -70,13 +70,13 @@ const QUICK: Extent = Extent {
     climb: false,
 };
 
-/// `self-test`.
+/// Runs `self-test`.
 pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let output = output::place(args.output.as_ref());
     output::check([("--output", output.as_ref())])?;
     let setup = Setup::new(0)?;
     let mut say = |line: &str| {
-        // Whether anybody watches does not matter.
+        // The line is optional, so a failed write is ignored.
         let _ = writeln!(err, "{line}");
     };
     let found = match Bench::start(&setup, &mut say) {
@@ -95,34 +95,34 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
 /// Kinds of work whose cost is measured.
 const KINDS_OF_WORK: usize = 3;
 
-/// How far the test is.
+/// The progress of the self-test.
 #[derive(Debug)]
 struct Progress {
     step: usize,
-    /// Steps before those of the truth.
+    /// Steps before those that measure accuracy.
     before_truth: usize,
 }
 
 impl Progress {
-    /// The next step, as a line: which it is, of how many at most.
+    /// Returns a line about the next step: its number, and the highest number that is possible.
     fn next(&mut self, truth: usize, what: &str) -> String {
         self.step += 1;
         format!("step {} of at most {}: {what}", self.step, self.before_truth + truth)
     }
 }
 
-/// The origin, and where the worker runs.
+/// The origin, and the worker's core.
 #[derive(Debug)]
 struct Bench<'a> {
     origin: Server,
     origin_core: Option<usize>,
     client_core: Option<usize>,
-    /// Connections that there may be at once.
+    /// Connections that may be open at once.
     most_connections: u32,
     setup: &'a Setup,
 }
 
-/// One run, from both sides.
+/// One run, seen from both sides.
 #[derive(Debug)]
 struct Measured {
     run: RunResult,
@@ -176,7 +176,8 @@ impl<'a> Bench<'a> {
         Ok(found)
     }
 
-    /// What our cores have done until now, and what of it was for us.
+    /// Returns the CPU time that the two cores have spent until now, and the part spent on this
+    /// test.
     #[expect(clippy::disallowed_methods, reason = "between measurements, never during one")]
     fn usage(&self) -> Option<Usage> {
         let mut cores: Vec<usize> = self.origin_core.into_iter().chain(self.client_core).collect();
@@ -185,8 +186,8 @@ impl<'a> Bench<'a> {
         Some(Usage { at: Instant::now(), cores: cores.len(), busy: host::busy(&cores)?, ours })
     }
 
-    /// What resident memory grows by from one idle connection to many, with everything else the
-    /// same.
+    /// Measures the growth of resident memory from one idle connection to many, with everything
+    /// else the same.
     fn memory(&self, extent: &Extent) -> Result<Option<Memory>, CommandError> {
         let (one, many) = (Job::idle(1, QUICK.idle), Job::idle(extent.idle_connections, extent.idle));
         let Some((_, before)) = self.resident(&one)? else { return Ok(None) };
@@ -195,8 +196,7 @@ impl<'a> Bench<'a> {
         Ok(Some(Memory { connections, rss_bytes: after, bytes_per_connection: grown }))
     }
 
-    /// How many connections were open at once, and the most resident memory that was seen
-    /// meanwhile.
+    /// Returns how many connections were open at once, and the highest resident memory meanwhile.
     fn resident(&self, job: &Job) -> Result<Option<(u64, u64)>, CommandError> {
         let mut most = 0;
         let measured = self.run_watched(job, &mut || {
@@ -212,7 +212,7 @@ impl<'a> Bench<'a> {
         self.run_watched(job, &mut || {})
     }
 
-    /// Does the job; none when a signal came before it was done.
+    /// Runs a job. `None` if a signal ended it.
     fn run_watched(&self, job: &Job, each_second: &mut dyn FnMut()) -> Result<Option<Measured>, CommandError> {
         if self.is_stopped() {
             return Ok(None);
@@ -267,17 +267,17 @@ fn nothing_yet(quick: bool, origin_core: Option<usize>, client_core: Option<usiz
     }
 }
 
-/// What the cores of a test have done until an instant.
+/// CPU use of the test's cores until an instant.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
     at: Instant,
     cores: usize,
     busy: Nanos,
-    /// With origin and worker.
+    /// CPU time of the origin and the worker.
     ours: Nanos,
 }
 
-/// The share of the cores that others used between two instants.
+/// Returns the share of the cores that others used between two instants.
 fn others(before: Usage, after: Usage) -> f64 {
     let theirs = after.busy.since(before.busy).since(after.ours.since(before.ours));
     let all = after.at.duration_since(before.at).as_secs_f64() * after.cores.max(1) as f64;
@@ -298,14 +298,14 @@ impl Measured {
         failures + self.count(Counter::Interrupted) + self.count(Counter::Cancelled)
     }
 
-    /// The shares of their cores that worker and origin used.
+    /// Returns the shares of their cores that the worker and the origin used.
     fn cpu(&self) -> (f64, f64) {
         let seconds = self.run.duration.as_secs_f64().max(f64::MIN_POSITIVE);
         let origin = self.record["cpu_us"].as_f64().unwrap_or(0.0) / 1e6;
         (self.summary.cpu_time.as_secs_f64() / seconds, origin / seconds)
     }
 
-    /// A number of the record, which is in µs, in ms.
+    /// Returns a number of the record, which is in µs, in ms.
     fn recorded_ms(&self, what: &str, number: &str) -> f64 {
         self.record[what][number].as_f64().unwrap_or(0.0) / 1e3
     }

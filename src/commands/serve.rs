@@ -1,4 +1,4 @@
-//! `serve`: the embedded simulator in the foreground.
+//! `serve`: runs the embedded simulator in the foreground.
 
 use super::error::CommandError;
 use crate::cli::args::ServeArgs;
@@ -14,7 +14,7 @@ pub(super) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<ExitClass, Co
         None => Settings::Benchmark,
     };
     server::serve(&args.host, args.port, &settings, &mut |line| {
-        // Whether anybody reads it does not matter to the server.
+        // The server does not need a reader of its output.
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     })?;
     Ok(ExitClass::Success)

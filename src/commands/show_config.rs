@@ -1,13 +1,14 @@
-//! `--show-config`: every value with its source.
+//! `--show-config`: prints every value with its source.
 
 use super::error::CommandError;
 use crate::plan::{Resolved, show};
 use std::io::Write;
 
-/// Widest column of values that the sources are aligned behind; longer values push theirs.
+/// Widest column of values behind which the sources are aligned. Longer values push their source to
+/// the right.
 const WIDEST_VALUE: usize = 48;
 
-/// Prints every value of a plan with where it came from.
+/// Prints every value of a plan with its source.
 pub(super) fn print(resolved: &Resolved, out: &mut dyn Write) -> Result<(), CommandError> {
     let redactor = resolved.plan.redactor_for_owner();
     let lines: Vec<_> = show::lines(&resolved.settings)

@@ -1,10 +1,10 @@
-//! `supervise`: the step between this program and a child that it starts.
+//! `supervise`: the process between this program and a child that it starts.
 
 use super::error::CommandError;
 use crate::cli::args::SuperviseArgs;
 use crate::server;
 
-/// Watches over another program, or becomes it. Comes back only when that failed.
+/// Supervises another program, or becomes it. Returns only if that failed.
 pub(super) fn run(args: &SuperviseArgs) -> CommandError {
     let (program, arguments) =
         args.command.split_first().map_or_else(Default::default, |(p, a)| (p.clone(), a.to_vec()));

@@ -1,4 +1,5 @@
-//! `throughput`: the most requests and tokens a second, by API and the server's worker threads.
+//! `throughput`: measures the most requests and tokens per second, by API and by number of server
+//! worker threads.
 
 mod apis;
 
@@ -21,8 +22,8 @@ use crate::units::{Nanos, plural, short};
 use std::io::Write;
 use std::path::Path;
 
-/// What is sent. The server decides on the length of its answers; its models that think would bill
-/// tokens that nobody sees.
+/// The profile of the load. The server decides on the length of its responses. Its reasoning models
+/// are not used: they would bill tokens that are not sent.
 const PROFILE: &str = r#"description = "As many short answers as possible"
 executor = "constant-vus"
 vus = 1
@@ -50,22 +51,22 @@ prompt = "Say something short."
 prompt_cache = "miss"
 max_tokens = 16
 "#;
-/// What messages call it.
+/// The name of the profile in messages.
 const PROFILE_NAME: &str = "throughput.toml";
 /// The steps of llmsim's own benchmark.
 const CONCURRENCY: [u32; 5] = [16, 32, 64, 128, 256];
 /// Long enough for the 99th percentile of any rate worth measuring.
 const DURATION: Nanos = Nanos::from_secs(30);
-/// Allocators, page tables and the frequency of the cores settle within it.
+/// Allocators, page tables and core frequencies settle within this time.
 const WARMUP: Nanos = Nanos::from_secs(5);
-/// Steps of one kind: more are a slip.
+/// Steps of one kind. A longer list is a mistake.
 const MOST_VALUES: usize = 32;
-/// Threads or requests at once: beyond it ports run out (28,000 to one address on Linux).
+/// Threads or requests at once: beyond it, ports run out (28,000 to one address on Linux).
 const MOST: u64 = 16_000;
 
 #[derive(Debug)]
 struct Steps {
-    /// Numbers of the server's threads; none when it is running already.
+    /// Numbers of server threads. `None` for a server that is already running.
     servers: Vec<Option<u32>>,
     concurrency: Vec<u32>,
     duration: Nanos,
@@ -74,10 +75,10 @@ struct Steps {
     max_p99: MaxP99,
 }
 
-/// From which 99th percentile of plain answers a step does not count.
+/// The 99th percentile of plain responses above which a step does not count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum MaxP99 {
-    /// As llmsim's own benchmark has it, and none for other servers.
+    /// The limit of llmsim's own benchmark for llmsim, no limit for other servers.
     Usual,
     Off,
     Ms(f64),
@@ -91,7 +92,7 @@ impl MaxP99 {
         }
     }
 
-    /// In ms; none for no limit.
+    /// Returns the limit in ms. `None` for no limit.
     fn of(self, is_llmsim: bool) -> Option<f64> {
         match self {
             Self::Usual => is_llmsim.then_some(LLMSIM_P99_MS),
@@ -101,7 +102,7 @@ impl MaxP99 {
     }
 }
 
-/// `throughput`.
+/// Runs `throughput`.
 pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let mut read =
         |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { input::read(path) };
@@ -125,7 +126,8 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
         let (plan, shared_cores) = divided(&plan, threads, cores);
         let measured = match trial::prepare(plan, &setup, &mut |line| watcher.say(line)) {
             Ok(ready) => {
-                // Before the test, so only of the first server.
+                // Only the responses of the first server are shown, since this comes before the
+                // test.
                 ready.show_answers(std::mem::take(&mut answers), watcher.err)?;
                 sweep.measure(ready, (threads, shared_cores), &mut found, &mut watcher)
             }
@@ -153,12 +155,12 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     Ok(finished(found.verdict.exit(), viewers, &setup.stop, err))
 }
 
-/// What was found until now, for viewers.
+/// Returns the results so far, for viewers.
 fn so_far(found: &Throughput) -> Sweep {
     Sweep::Throughput(Box::new(found.clone()))
 }
 
-/// Reads all that this command reads of its flags.
+/// Reads all flags that this command uses.
 #[cfg(test)]
 pub(super) fn read_all(overrides: &Overrides) -> Result<(), PlanError> {
     let mut read = |path: &Path| match path.to_str() {
@@ -170,7 +172,8 @@ pub(super) fn read_all(overrides: &Overrides) -> Result<(), PlanError> {
 }
 
 impl Steps {
-    /// What is measured of one server, in this order: an API, and how its answers come.
+    /// Returns the kinds of steps for one server, in order: an API, and whether its responses are
+    /// streamed.
     fn kinds(&self, plan: &Plan) -> Vec<(Mode, Api)> {
         let mode = |stream| if stream { Mode::Streamed } else { Mode::Plain };
         let mut kinds: Vec<(Mode, Api)> = Vec::new();
@@ -185,7 +188,8 @@ impl Steps {
         kinds
     }
 
-    /// One server: warmed up, swept, left. An error keeps what was measured before it.
+    /// Warms up one server, measures its steps, and leaves it. After an error, the earlier
+    /// measurements are kept.
     fn measure(
         &self,
         mut ready: Ready,
@@ -249,8 +253,8 @@ impl Steps {
     }
 }
 
-/// The plan with cores for both sides: as many of the server's as it has threads, if there are some
-/// left for us. And whether there are not, so that both have to share.
+/// Returns the plan with the cores divided: the server gets as many as it has threads, if any
+/// remain for the client. The flag is true if none remain, so that both sides share cores.
 fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
     let (Some(threads), Some(spec)) = (threads, &plan.server) else {
         return (plan.clone(), plan.target.is_this_machine());
@@ -259,14 +263,14 @@ fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
     let shared = (threads + ours) as usize > cores;
     let plan = Plan {
         server: Some(Spec { throughput: Some(threads), ..spec.clone() }),
-        // Unpinned, both sides may use every core.
+        // Without pinning, both sides may use every core.
         tuning: Tuning { workers: Some(ours), pin: plan.tuning.pin && !shared, ..plan.tuning.clone() },
         ..plan.clone()
     };
     (plan, shared)
 }
 
-/// The plan of one step.
+/// Returns the plan of one step.
 fn step_plan(plan: &Plan, (mode, api): (Mode, Api), concurrency: u32, duration: Nanos) -> Plan {
     let is_asked = |kind: &&Kind| kind.api == api && kind.stream == (mode == Mode::Streamed);
     let kinds = plan.mix.kinds.iter().filter(is_asked);
@@ -322,10 +326,10 @@ fn nothing_yet(plan: &Plan, sweep: &Steps, nofile: u64) -> Throughput {
     }
 }
 
-/// Both kinds of answer, in the order in which they are asked for.
+/// Plain and streamed responses, in the order of the steps.
 const BOTH: &[Mode] = &[Mode::Plain, Mode::Streamed];
 
-/// What was asked for, or what is usual on a machine with so many cores.
+/// Returns the requested steps, or the default ones for a machine with this many cores.
 fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Steps, PlanError> {
     let servers = match (overrides.one("server_workers"), starts_server) {
         (Some(typed), false) if typed.is_flag() => {
@@ -349,7 +353,7 @@ fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Steps
     })
 }
 
-/// `1,2,4`: distinct integers.
+/// Parses `1,2,4`: distinct integers.
 fn list(given: &Given) -> Result<Vec<u32>, PlanError> {
     let mut numbers: Vec<u32> = Vec::new();
     for part in given.value.split(',') {

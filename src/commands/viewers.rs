@@ -1,4 +1,4 @@
-//! Everyone who watches a run: the display, the live page, and a Prometheus.
+//! All viewers of a run: the display, the live page, Prometheus, and the file of requests.
 
 use super::error::CommandError;
 use super::requests::{Requests, Written};
@@ -14,7 +14,7 @@ use crate::trial::{self, Beginning, Moment, WholeMoment};
 use crate::web;
 use std::sync::Arc;
 
-/// Everyone who watches a run.
+/// All viewers of a run.
 pub(super) struct Viewers<'a> {
     progress: Option<Progress>,
     requests: Option<Requests>,
@@ -22,18 +22,18 @@ pub(super) struct Viewers<'a> {
 }
 
 impl<'a> Viewers<'a> {
-    /// Opens what was asked for. The port of the page is taken here, before anything is sent.
-    /// What `redactor` knows is hidden in messages about the places that are written to.
+    /// Opens the requested viewers. The page's port is taken here, before anything is sent. Secrets
+    /// known to `redactor` are hidden in messages about the places that are written to.
     pub(super) fn open(presentation: &'a Presentation, redactor: &Redactor) -> Result<Self, CommandError> {
         Ok(Self { progress: None, requests: None, away: Away::open(presentation, redactor)? })
     }
 
-    /// File descriptors that they may need beside those of the load.
+    /// Returns how many file descriptors the viewers may need beside those of the load.
     pub(super) fn descriptors(&self) -> u64 {
         self.away.descriptors()
     }
 
-    /// What the user is to know of them.
+    /// Returns a line for the user about the viewers.
     pub(super) fn told(&self) -> Option<String> {
         self.away.told()
     }
@@ -42,13 +42,13 @@ impl<'a> Viewers<'a> {
         self.progress = Some(progress);
     }
 
-    /// Has a line written for each request of the plan, if that was asked for.
+    /// Starts to record each request of the plan, if that was requested.
     pub(super) fn record(&mut self, file: Option<&RequestsFile>, plan: &Plan) -> Result<(), CommandError> {
         self.requests = file.map(|file| Requests::open(file, plan)).transpose()?;
         Ok(())
     }
 
-    /// The run is over: waits for the last lines.
+    /// Ends the record of requests: waits for the last lines.
     pub(super) fn close_requests(&mut self) -> Option<Written> {
         self.requests.take().map(Requests::close)
     }
@@ -59,7 +59,7 @@ impl<'a> Viewers<'a> {
         }
     }
 
-    /// The run is over: the display is cleared, and browsers get the report while the results are
+    /// Ends the run: clears the display, and gives browsers the report while the results are
     /// written.
     pub(super) fn report(&mut self, document: &Document) {
         if let Some(progress) = self.progress.take() {
@@ -68,18 +68,18 @@ impl<'a> Viewers<'a> {
         self.away.report(document);
     }
 
-    /// The steps of a sweep that are over, each in a line, and what they come to so far.
+    /// Shows the completed steps of a sweep, one line each, and the results so far.
     pub(super) fn steps(&self, so_far: impl FnOnce() -> Sweep, told: &[String]) {
         self.away.steps(so_far, told);
     }
 
-    /// A sweep is over.
+    /// Shows the report of a completed sweep.
     pub(super) fn report_sweep(&self, found: impl FnOnce() -> Sweep) {
         self.away.report_sweep(found);
     }
 
-    /// Waits until everyone has what they were sent, but not long. What did not arrive is said in
-    /// the answer.
+    /// Waits, but not long, until the viewers have received everything. Returns a line about what
+    /// was lost.
     pub(super) fn finish(self) -> Option<String> {
         self.away.finish()
     }
@@ -126,7 +126,7 @@ impl trial::Viewers for Viewers<'_> {
     }
 }
 
-/// Those who watch from elsewhere.
+/// Viewers in other processes: browsers and Prometheus.
 #[cfg(feature = "web")]
 struct Away<'a> {
     presentation: &'a Presentation,
@@ -172,7 +172,8 @@ impl<'a> Away<'a> {
         }
     }
 
-    /// A page of shard 0 shows the whole. Samples are written by each shard: a Prometheus adds them.
+    /// The page of shard 0 shows the whole. Each shard writes its own samples, and Prometheus adds
+    /// them up.
     fn second(&self, moment: &Moment<'_>) {
         if let Some(page) = self.page.as_ref().filter(|_| moment.is_all) {
             page.second(&moment.snapshot, moment.interval);
@@ -228,7 +229,7 @@ impl<'a> Away<'a> {
     }
 }
 
-/// Without the feature nobody can watch from elsewhere.
+/// Without the feature, there are no viewers in other processes.
 #[cfg(not(feature = "web"))]
 struct Away<'a>(std::marker::PhantomData<&'a Presentation>);
 

@@ -1,4 +1,4 @@
-//! What has to hold: goals as typed, and those of MLPerf by name.
+//! The goals that must hold: goals as typed, and MLPerf's constraints by name.
 
 use crate::metrics::{Metric, Trend};
 use crate::plan::{Given, PlanError};
@@ -23,7 +23,7 @@ const PRESETS: [(&str, u32, u32); 11] = [
     ("mlperf-gpt-oss-120b-interactive", 2_000, 20),
 ];
 
-/// The goals of that name.
+/// Returns the goals of that name.
 pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
     let Some((_, ttft, tpot)) = PRESETS.iter().find(|(name, ..)| *name == given.value.trim()) else {
         let known = PRESETS.map(|(name, ..)| name).join(", ");
@@ -39,8 +39,8 @@ pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
     .collect()
 }
 
-/// What these goals ask of a single request: the bound of each time that must not be longer. So
-/// goodput says what share of the requests would have been content.
+/// Derives goals for a single request: the bound of each time that must not be longer. Goodput is
+/// then the share of requests that meet them.
 pub(super) fn of_one_request(goals: &[Rule], kinds: &[String]) -> Vec<Rule> {
     let upper = |rule: &&Rule| {
         let is_time = matches!(rule.metric, Metric::Trend(_)) && rule.aggregation != Aggregation::Count;
@@ -51,13 +51,13 @@ pub(super) fn of_one_request(goals: &[Rule], kinds: &[String]) -> Vec<Rule> {
         .filter(upper)
         .filter_map(|rule| {
             let sign = if rule.operator == Operator::Less { "<" } else { "<=" };
-            // Trends that are no latency of a request are refused here, and left out.
+            // Trends that are not latencies of a request are refused here and left out.
             threshold::parse_goal(&rule.key(), &format!("{sign}{}", rule.bound), kinds).ok()
         })
         .collect()
 }
 
-/// Whether a goal speaks of tokens, which only streams show.
+/// Returns true if a goal concerns tokens, which only streams show.
 pub(super) fn speaks_of_tokens(rule: &Rule) -> bool {
     use Trend::{Stall, Tbt, Tpot, Ttfe, Ttfo, Ttft};
     matches!(rule.metric, Metric::Trend(Ttfe | Ttft | Ttfo | Tbt | Tpot | Stall))

@@ -1,39 +1,39 @@
-//! Whether the load of a step was the one to be tried, and whose fault it is if it was not. Pure:
-//! numbers of the step in, the answer out.
+//! Decides whether a step had the intended load, and whose fault it was if not. Pure: takes the
+//! numbers of the step and returns the verdict.
 
 use crate::metrics::validity::FEW_LATE;
 use crate::units::plural;
 
-/// Of the arrivals in the window this share must have been started in it. Less is a load that was
-/// not the one to be tried.
+/// Share of the arrivals in the window that must have been started in it. With less, the step did
+/// not have the intended load.
 const KEPT_UP: f64 = 0.99;
 
-/// What a step says of its arrivals.
+/// The arrivals of a step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived {
     /// Arrivals that came due in the window.
     pub(super) offered: u64,
-    /// Requests that were started in it for an arrival.
+    /// Requests that were started in the window for an arrival.
     pub(super) started: u64,
-    /// Most users that were busy at once.
+    /// Highest number of VUs that were busy at once.
     pub(super) busy: u64,
-    /// Users that may be busy at once.
+    /// VUs that may be busy at once.
     pub(super) users: u64,
-    /// Our own machine came too late to its work, by other signs than the arrivals.
+    /// True if signals other than the arrivals show that this machine was late.
     pub(super) client_was_late: bool,
 }
 
-/// Why a load was not the one to be tried.
+/// The reason why a step did not have the intended load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Late {
-    /// Requests were under way for so long that no user was free.
+    /// Requests were under way for so long that no VU was free.
     Server(String),
-    /// Our own machine did not start them. That says nothing of the server.
+    /// This machine did not start them. That says nothing about the server.
     Client(String),
 }
 
 impl Late {
-    /// For the user.
+    /// Returns the text for the user.
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Server(text) | Self::Client(text) => text,
@@ -42,7 +42,7 @@ impl Late {
 }
 
 impl Arrived {
-    /// Why this was not the load to be tried, if it was not.
+    /// Returns why the step did not have the intended load, if so.
     pub(super) fn late(&self) -> Option<Late> {
         let Self { offered, started, .. } = *self;
         let late = offered.saturating_sub(started);
@@ -50,7 +50,7 @@ impl Arrived {
             return None;
         }
         let text = format!("{started} of {} started in time", plural(offered, "arrival"));
-        // While a user is free an arrival waits for nobody but us.
+        // While a VU is free, an arrival waits only for this process.
         Some(if self.client_was_late || self.busy < self.users {
             Late::Client(format!("{text}: this machine was late"))
         } else {
@@ -63,7 +63,7 @@ impl Arrived {
 mod tests {
     use super::*;
 
-    /// With all of 960 users busy.
+    /// All of 960 VUs are busy.
     fn of(offered: u64, started: u64) -> Arrived {
         Arrived { offered, started, busy: 960, users: 960, client_was_late: false }
     }
@@ -91,7 +91,7 @@ mod tests {
         let free = Arrived { busy: 41, ..of(10_000, 9_000) };
         let Some(Late::Client(text)) = free.late() else { panic!("users were free") };
         assert_eq!(text, "9000 of 10000 arrivals started in time: this machine was late");
-        // After a stall of ours, all that waited is started at once.
+        // After a stall of the client, all waiting arrivals are started at once.
         let stalled = Arrived { client_was_late: true, ..of(10_000, 9_000) };
         assert!(matches!(stalled.late(), Some(Late::Client(_))));
         let kept_up = Arrived { client_was_late: true, ..of(10_000, 10_000) };

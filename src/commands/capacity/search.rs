@@ -1,15 +1,17 @@
-//! Which load to try next, and what all tries come to. Pure: measured steps in, the next load or
-//! the result out.
+//! Chooses the next load, and evaluates all tries. Pure: takes measured steps, and returns the next
+//! load or the result.
 //!
 //! ```text
-//!  double from the lowest until one fails ─▶ halve the bracket until it is narrow ─▶ repeat the best until it is sure
-//!         │ none fails up to the highest: repeat that one          ▲                         │ it failed twice
-//!         ▼                                                        └─────────────────────────┘
+//!  double the load ─▶ halve the bracket ─▶ repeat the best load until it has held three times
+//!  until one fails    until it is narrow       │
+//!         │                   ▲                │ it failed twice
+//!         │                   └────────────────┘
+//!         └─▶ none fails up to the highest load: repeat that one
 //! ```
 //!
-//! A load that fails is tried once more, because what disturbs a machine only ever makes it look
-//! slower: it counts as failed when it has failed twice. The best load counts as found when it has
-//! held three times. Of loads above one that failed none is believed.
+//! A load that fails is tried once more, because disturbances only ever make a machine look slower:
+//! it counts as failed when it has failed twice. The best load counts as found when it has held
+//! three times. Once a load has failed, results for higher loads are discarded.
 
 use crate::document::capacity::Try;
 
@@ -19,25 +21,26 @@ pub(super) const FAILURES: u32 = 2;
 pub(super) const CONFIRMATIONS: u32 = 3;
 /// The bracket between holding and failing is narrow enough when it is this share of its upper end.
 pub(super) const NARROW: f64 = 0.05;
-/// More are not made: with a server that is fast now and slow then the search might go on for ever.
+/// Limit of steps: with a server that is sometimes fast and sometimes slow, the search might never
+/// end.
 const MOST_STEPS: usize = 60;
 
-/// Between which loads to look.
+/// The range of loads to search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Range {
     pub(super) min: f64,
     pub(super) max: f64,
-    /// Users come in whole numbers.
+    /// True for VUs, which come in whole numbers.
     pub(super) whole: bool,
 }
 
-/// The next load; none when enough is known.
+/// Returns the next load. `None` when enough is known.
 pub(super) fn next(steps: &[(f64, bool)], range: Range) -> Option<f64> {
     if steps.len() >= MOST_STEPS {
         return None;
     }
     let tries = tries(steps);
-    // What has failed once only is neither: it is asked again.
+    // A load that has failed only once is undecided and is tried again.
     if let Some(open) = tries.iter().find(|t| t.held == 0 && t.failed > 0 && t.failed < FAILURES) {
         return Some(open.load);
     }
@@ -51,7 +54,7 @@ pub(super) fn next(steps: &[(f64, bool)], range: Range) -> Option<f64> {
     wider.or_else(|| best.filter(|best| best.held < CONFIRMATIONS).map(|best| best.load))
 }
 
-/// The highest load that held and the lowest that failed, as far as they are known.
+/// Returns the highest load that held and the lowest that failed, as far as they are known.
 pub(super) fn bracket(steps: &[(f64, bool)]) -> (Option<Try>, Option<Try>) {
     let tries = tries(steps);
     let beyond = tries.iter().find(|t| t.failed >= FAILURES).copied();
@@ -59,13 +62,13 @@ pub(super) fn bracket(steps: &[(f64, bool)]) -> (Option<Try>, Option<Try>) {
     (below.rfind(|t| t.held > 0).copied(), beyond)
 }
 
-/// Whether the bracket is as narrow and the best load as sure as is asked for.
+/// Returns true if the bracket is narrow enough and the best load has been confirmed.
 pub(super) fn is_settled(steps: &[(f64, bool)], range: Range) -> bool {
     !steps.is_empty() && next(steps, range).is_none() && steps.len() < MOST_STEPS
 }
 
-/// The range above a load of which nothing could be said; none when it is not the lowest, or there
-/// is nothing above it.
+/// Returns the range above an inconclusive load. `None` if that load is not the lowest, or if it is
+/// the highest.
 pub(super) fn above(range: Range, load: f64) -> Option<Range> {
     let is_lowest = load <= range.min && load < range.max;
     is_lowest.then(|| Range { min: (load * 2.0).min(range.max), ..range })
@@ -84,7 +87,8 @@ fn tries(steps: &[(f64, bool)]) -> Vec<Try> {
     tries
 }
 
-/// The middle of a bracket; none when that is narrow, or there is no whole number in between.
+/// Returns the middle of a bracket. `None` if the bracket is narrow, or if there is no whole number
+/// in between.
 fn between(low: f64, high: f64, whole: bool) -> Option<f64> {
     if high - low <= high * NARROW {
         return None;
@@ -111,7 +115,7 @@ mod tests {
         assert_eq!(above(range(1.0), 4.0), None, "lower ones have said something");
     }
 
-    /// What is asked of a server until enough is known.
+    /// Returns the steps of a whole search.
     fn search(range: Range, mut holds: impl FnMut(f64, usize) -> bool) -> Vec<(f64, bool)> {
         let mut steps = Vec::new();
         while let Some(load) = next(&steps, range) {
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_best_load_that_fails_twice_is_taken_back() {
-        // It holds 4 the first time only, and 3 always.
+        // The server holds a load of 4 only the first time, and 3 always.
         let mut seen = 0;
         let steps = search(Range { max: 4.0, ..USERS }, |load, _| {
             seen += u32::from(load >= 4.0);

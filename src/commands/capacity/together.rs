@@ -1,5 +1,5 @@
-//! A search that shards make together: shard 0 decides each step, all shards run it, and shard 0
-//! judges the sum.
+//! A search run by several shards: shard 0 decides each step, all shards run it, and shard 0 judges
+//! the sum.
 
 use super::{LIMIT, Wish, step_plan};
 use crate::commands::prelude::Watcher;
@@ -7,7 +7,7 @@ use crate::exit::ExitClass;
 use crate::plan::{Plan, Presentation};
 use crate::trial::{Meeting, Ready, Setup, TrialError};
 
-/// Opens the place of the meeting, or goes there; none for a search of one process.
+/// Opens the rendezvous at shard 0, or connects to it. `None` for a search of one process.
 pub(super) fn open(
     plan: &Plan,
     wish: &Wish,
@@ -28,7 +28,7 @@ pub(super) fn gather(
     meeting.gather_for_steps(&widest(ready.plan(), wish), &mut |line| watcher.say(line))
 }
 
-/// At every shard but the first: runs what shard 0 decides.
+/// At every shard but shard 0: runs the steps that shard 0 decides.
 pub(super) fn follow(
     ready: &mut Ready,
     wish: &Wish,
@@ -44,12 +44,12 @@ pub(super) fn follow(
         return Ok(ExitClass::Success);
     };
     let text = &cut.text;
-    // Nothing is left to do when even this cannot be written.
+    // If stderr fails, nothing more can be done.
     let _ = writeln!(watcher.err, "error: {text}; all shards have ended; shard 0 has the result, unless it was lost");
     Ok(cut.exit())
 }
 
-/// What all shards have to agree on: the step at the highest load.
+/// Returns the plan that all shards must agree on: the step at the highest load.
 fn widest(plan: &Plan, wish: &Wish) -> Plan {
     step_plan(plan, wish, wish.range.max)
 }

@@ -1,4 +1,4 @@
-//! The plans of a self-test, made by hand: no profile says where the origin's paths are.
+//! The plans of a self-test, made by hand: no profile names the origin's paths.
 
 use crate::api::Api;
 use crate::load::{Shape, ThinkTime};
@@ -6,17 +6,18 @@ use crate::plan::{BehaviorMix, Credentials, Kind, Mix, Plan, Prompt, Shard, Targ
 use crate::units::Nanos;
 use std::net::SocketAddr;
 
-/// Tokens a second of a stream whose truth is asked for.
+/// Tokens per second of a stream that measures accuracy.
 pub(super) const TOKENS_PER_SECOND: f64 = 100.0;
-/// A stream whose truth is asked for: first token after 50 ms, then one each 10 ms.
+/// A stream that measures accuracy: the first token after 50 ms, then one every 10 ms.
 const TRUTH: &str = "/stream?ttft=50ms&gap=10ms&tokens=100";
-/// A stream whose cost is asked for: 50 events a second, as long as a second.
+/// A stream that measures cost: 50 events a second, for one second.
 const EVENTS: &str = "/stream?ttft=20ms&gap=20ms&tokens=49";
-/// How long requests may finish. A stream takes a second; an origin at its limit is late.
+/// Grace period for requests under way. A stream takes a second, and an origin at its limit is
+/// late.
 const GRACE: Nanos = Nanos::from_secs(3);
 /// Longer than any run.
 const FOR_EVER: Nanos = Nanos::from_secs(600);
-/// Limits that only something broken reaches.
+/// Limits that are only reached if something is broken.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Nanos::from_secs(10),
     first_byte: Nanos::from_secs(10),
@@ -24,7 +25,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     total: Nanos::from_secs(30),
 };
 
-/// What to do, how wide and how long.
+/// A job: what to request, with how many VUs, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) vus: u32,
@@ -51,12 +52,12 @@ impl Job {
         Self { vus, path: TRUTH, stream: true, duration, think: Nanos::ZERO }
     }
 
-    /// Connections that have served one stream, and then wait.
+    /// Connections that serve one stream and then wait.
     pub(super) const fn idle(vus: u32, duration: Nanos) -> Self {
         Self { vus, path: "/burst?tokens=1", stream: true, duration, think: FOR_EVER }
     }
 
-    /// The same, narrower if need be.
+    /// The same job with at most `vus` VUs.
     pub(super) fn at_most(self, vus: u32) -> Self {
         Self { vus: self.vus.min(vus), ..self }
     }

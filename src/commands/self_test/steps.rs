@@ -1,28 +1,28 @@
-//! With how many streams to go on. Pure.
+//! Chooses the next number of streams. Pure.
 
 use crate::document::self_test::{Limit, Times, Truth};
 
-/// What is always measured, if there may be so many connections.
+/// Numbers of streams that are always measured, if that many connections are possible.
 const FIXED: [u32; 3] = [1, 100, 1_000];
-/// More are not tried: beyond it ports run out (28,000 to one address on Linux, and those just
-/// closed are not free yet).
+/// Highest number of streams: beyond it, ports run out (28,000 to one address on Linux, and ports
+/// that were just closed are not free yet).
 const MOST: u32 = 16_000;
-/// An error beyond the limit is measured again once: other programs on the machine wake up when
-/// they like.
+/// An error beyond the limit is measured once more, since other programs on the machine may wake up
+/// at any time.
 const ATTEMPTS: u32 = 2;
-/// Once a limit is known it is closed in upon so often, each time halving its range by ratio. Two
-/// are enough to know it within a fifth.
+/// How often the range is halved, by ratio, once a limit is known. Two are enough to know the limit
+/// within a fifth.
 const REFINEMENTS: usize = 2;
 
-/// The next number of streams; none when enough is known.
+/// Returns the next number of streams. `None` when enough is known.
 pub(super) fn next(truth: &[Truth], most_connections: u32, climb: bool) -> Option<u32> {
     let most = most_connections.min(MOST);
     if let Some(last) = truth.last().filter(|t| t.beyond() == Some(Limit::Error) && t.attempts < ATTEMPTS) {
         return Some(last.streams);
     }
     if let Some(&fixed) = FIXED.get(truth.len()) {
-        // A machine without the CPU for the smaller number has none for the larger one. An error
-        // may have come from elsewhere.
+        // A machine that lacks the CPU for the smaller number lacks it for the larger one, too. An
+        // error may have another cause.
         let goes_on = truth.iter().all(|t| matches!(t.beyond(), None | Some(Limit::Error)));
         return Some(fixed).filter(|&n| n <= most && goes_on);
     }
@@ -40,7 +40,7 @@ pub(super) fn next(truth: &[Truth], most_connections: u32, climb: bool) -> Optio
     (seen_since < REFINEMENTS && between > within && between < beyond).then_some(between)
 }
 
-/// Adds a measurement. Of two with one number of streams the better one counts.
+/// Adds a measurement. Of two measurements with the same number of streams, the better one counts.
 pub(super) fn add(truth: &mut Vec<Truth>, new: Truth) {
     match truth.last_mut().filter(|last| last.streams == new.streams) {
         None => truth.push(new),
@@ -54,9 +54,9 @@ pub(super) fn add(truth: &mut Vec<Truth>, new: Truth) {
     }
 }
 
-/// How many numbers of streams are measured at most, those of `truth` among them.
+/// Returns the highest number of measurements that is possible, including those in `truth`.
 pub(super) fn at_most(truth: &[Truth], most_connections: u32, climb: bool) -> usize {
-    // The longest way is one on which a limit shows as late as possible, or never.
+    // The longest path is one on which a limit shows as late as possible, or never.
     let with_limit_after = |passed: usize| {
         let mut all = truth.to_vec();
         while let Some(streams) = next(&all, most_connections, climb) {
@@ -68,7 +68,7 @@ pub(super) fn at_most(truth: &[Truth], most_connections: u32, climb: bool) -> us
     (0..=MOST.ilog2() as usize).map(with_limit_after).max().unwrap_or_default()
 }
 
-/// A measurement that could come out so.
+/// Returns a possible measurement.
 fn imagined(streams: u32, client_cpu: f64) -> Truth {
     Truth {
         streams,
@@ -85,7 +85,7 @@ fn imagined(streams: u32, client_cpu: f64) -> Truth {
     }
 }
 
-/// To two digits, as people name such numbers.
+/// Rounds to two significant digits.
 fn rounded(n: f64) -> u32 {
     let step = 10_f64.powf((n.log10().floor() - 1.0).max(0.0));
     ((n / step).round() * step) as u32
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// What is asked until enough is known of a machine.
+    /// Returns the numbers of streams that are measured on a machine.
     fn asked(machine: impl Fn(u32) -> Truth, most_connections: u32, climb: bool) -> Vec<u32> {
         let (mut truth, mut asked) = (Vec::new(), Vec::new());
         while let Some(streams) = next(&truth, most_connections, climb) {
@@ -122,7 +122,7 @@ mod tests {
         asked
     }
 
-    /// The same of one whose core is full beyond `capacity`.
+    /// The same for a machine whose core is full beyond `capacity`.
     fn asked_of(capacity: u32, most_connections: u32, climb: bool) -> Vec<u32> {
         asked(|streams| measured(streams, if streams > capacity { 1.0 } else { 0.1 }, 0.0), most_connections, climb)
     }

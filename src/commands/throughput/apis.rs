@@ -1,8 +1,8 @@
-//! Which APIs a sweep asks: one, every one that the server has (`auto`), or those of a list.
+//! The APIs of a sweep: one, all that the server has (`auto`), or those of a list.
 
 use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Read, Resolved, resolve_for};
 
-/// Resolves the profile once for each API of `--api A,B`, and puts the requests of all into one
+/// Resolves the profile once for each API of `--api A,B`, and puts all their requests into one
 /// plan.
 pub(super) fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Result<Resolved, PlanError> {
     let Some(list) = overrides.one("api").filter(|given| given.value.contains(',')) else {
@@ -36,7 +36,7 @@ pub(super) fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>)
     all.ok_or_else(|| list.bad("names of APIs"))
 }
 
-/// The plan with the requests of one more API.
+/// Returns the plan with the requests of one more API.
 fn joined(plan: Plan, more: Mix, list: &Given) -> Result<Plan, PlanError> {
     let mut kinds = plan.mix.kinds.clone();
     let same = |path: &str| plan.mix.kinds.iter().find(|kind| kind.path == path);
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(kinds(&api("openai-chat, anthropic-messages")), Ok(expected));
         let one = kinds(&api("anthropic-messages")).expect("one");
         assert_eq!(one.iter().map(|kind| kind.1.as_str()).collect::<Vec<_>>(), [messages; 2]);
-        // Every API that generates and that the simulator has.
+        // Every generation API that the simulator has.
         let all = kinds(&api("auto")).expect("all");
         assert!(all.len() > 4 && all.iter().any(|kind| kind.1 == "openresponses"), "{all:?}");
     }
