@@ -1,13 +1,13 @@
-//! Waking up in time. A poll's own timeout is rounded up to a millisecond; a timer of the kernel in
-//! the poll is exact to some 20 µs.
+//! Wakes the event loop in time. The poll's own timeout is rounded up to a millisecond; a kernel
+//! timer that is polled is exact to some 20 µs.
 
 use crate::units::Nanos;
 use mio::{Registry, Token};
 use std::io;
 use std::time::Duration;
 
-/// With `--spin`: the last part of a wait in which the poll returns at once. Longer than a timer is
-/// late as a rule.
+/// With `--spin`: the last part of a wait, in which the poll returns at once. It is longer than a
+/// timer usually is late.
 const SPIN: Nanos = Nanos::from_micros(100);
 
 /// A timer that ends the poll.
@@ -15,7 +15,7 @@ const SPIN: Nanos = Nanos::from_micros(100);
 pub(super) struct Alarm {
     #[cfg(target_os = "linux")]
     timer: nix::sys::timerfd::TimerFd,
-    /// What it is set to.
+    /// The instant that the timer is set to.
     #[cfg(target_os = "linux")]
     set: Option<Nanos>,
     spin: bool,
@@ -32,15 +32,15 @@ impl Alarm {
         Ok(Self { timer, set: None, spin })
     }
 
-    /// Other kernels have no such timer; there the poll's timeout has to do.
+    /// Other kernels lack such a timer, so the poll's timeout is used there.
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::unnecessary_wraps, reason = "it can fail on Linux")]
     pub(super) fn new(_registry: &Registry, _token: Token, spin: bool) -> io::Result<Self> {
         Ok(Self { spin })
     }
 
-    /// The timeout with which to poll, so that it returns at `due` (none: whenever something
-    /// comes).
+    /// Returns the timeout with which to poll, so that the poll returns at `due`. `None` waits for
+    /// the next event of a socket.
     pub(super) fn wake_at(&mut self, due: Option<Nanos>, now: Nanos) -> io::Result<Option<Duration>> {
         let Some(due) = due else { return Ok(None) };
         let due = if self.spin { Nanos(due.0.saturating_sub(SPIN.0)) } else { due };
@@ -50,8 +50,8 @@ impl Alarm {
         self.arm(due, now)
     }
 
-    /// Setting the timer forgets that it has expired before, so that it need not be read: its next
-    /// end is a new edge to the poll.
+    /// Setting the timer clears its earlier expiration, so it need not be read: its next expiration
+    /// is a new edge for the poll.
     #[cfg(target_os = "linux")]
     fn arm(&mut self, due: Nanos, _now: Nanos) -> io::Result<Option<Duration>> {
         use nix::sys::time::TimeSpec;

@@ -1,37 +1,38 @@
-//! The bytes of every answer. Pure.
+//! The bytes of every response. Pure.
 
 use crate::units::Nanos;
 use std::fmt::Write as _;
 
-/// Length of a plain answer's body, in bytes: llmsim's own for a short question.
+/// Length of the body of a plain response, in bytes: that of llmsim for a short prompt.
 pub const PLAIN_BODY_BYTES: usize = 777;
-/// A token event on the wire, its chunk's framing included: a usual length of such a chunk.
+/// Length of a token event on the wire, including the framing of its chunk: a usual length of such
+/// a chunk.
 pub const EVENT_BYTES: usize = 217;
-/// Digits of an instant: enough for all of [`Nanos`] that a machine lives to see (300 years).
+/// Digits of an instant: enough for 300 years of nanoseconds.
 pub const STAMP_DIGITS: usize = 19;
 
 /// Head of every stream.
 const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n\
                            transfer-encoding: chunked\r\n\r\n";
-/// A chunk of a stream between its id and its choices.
+/// The part of an event between its id and its choices.
 const BEFORE_CHOICES: &str = r#","object":"chat.completion.chunk","created":1700000000,"model":"origin","choices":["#;
-/// Every stream's id, as long as makes an event the promised length.
+/// The id of every stream. Its length gives an event the promised length.
 const ID: &str = "chatcmpl-origin-origin-origin-origin";
-/// Tokens of the prompt, in every usage.
+/// Prompt tokens in every usage.
 const PROMPT_TOKENS: u32 = 8;
 
-/// All answers, ready to be sent.
+/// All responses, ready to be sent.
 #[derive(Debug)]
 pub(super) struct Answers {
     pub(super) plain: Vec<u8>,
     pub(super) health: Vec<u8>,
     pub(super) stream_head: &'static [u8],
     event: Vec<u8>,
-    /// Where the instant stands in an event.
+    /// Offset of the instant in an event.
     stamp_at: usize,
-    /// The last burst, and of how many tokens it is: as a rule the same is asked again.
+    /// The last burst and its number of tokens: usually the same one is requested again.
     burst: (u32, Vec<u8>),
-    /// The end of the last stream, likewise.
+    /// The last end of a stream and its number of tokens, for the same reason.
     end: (u32, Vec<u8>),
 }
 
@@ -50,13 +51,14 @@ impl Answers {
         }
     }
 
-    /// A token event that was written at `at`.
+    /// Returns a token event that is written at `at`.
     pub(super) fn event(&mut self, at: Nanos) -> &[u8] {
         self.event[self.stamp_at..self.stamp_at + STAMP_DIGITS].copy_from_slice(&stamp(at));
         &self.event
     }
 
-    /// What comes after the last token: the finish chunk with usage, `[DONE]`, the last chunk.
+    /// Returns the bytes after the last token: the finish chunk with usage, `[DONE]`, the last
+    /// chunk.
     pub(super) fn end(&mut self, tokens: u32) -> &[u8] {
         if self.end.0 != tokens {
             self.end = (tokens, end(tokens));
@@ -64,7 +66,7 @@ impl Answers {
         &self.end.1
     }
 
-    /// A whole stream of `tokens` events, all written at `at`.
+    /// Returns a whole stream of `tokens` events, all written at `at`.
     pub(super) fn burst(&mut self, tokens: u32, at: Nanos) -> &[u8] {
         if self.burst.0 != tokens {
             let mut bytes = STREAM_HEAD.as_bytes().to_vec();
@@ -83,19 +85,19 @@ impl Answers {
     }
 }
 
-/// An answer with a JSON body.
+/// Returns a response with a JSON body.
 pub(super) fn json(status: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
 
-/// An answer that says what was wrong.
+/// Returns an error response.
 pub(super) fn error(status: &str, message: &str) -> Vec<u8> {
     json(status, &format!(r#"{{"error":{{"message":"{message}"}}}}"#))
 }
 
-/// A chat completion of exactly the promised length.
+/// Returns a chat completion of exactly the promised length.
 fn plain_body() -> String {
     let head = r#"{"id":"chatcmpl-origin","object":"chat.completion","created":1700000000,"model":"origin","choices":[{"index":0,"message":{"role":"assistant","content":""#;
     let tail = r#""},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":100,"total_tokens":108}}"#;
@@ -103,7 +105,7 @@ fn plain_body() -> String {
     format!("{head}{}{tail}", text.collect::<String>())
 }
 
-/// A token event with zeros where its instant goes.
+/// Returns a token event with zeros in place of its instant.
 fn event() -> Vec<u8> {
     let zeros = "0".repeat(STAMP_DIGITS);
     chunk(&format!(
@@ -111,7 +113,7 @@ fn event() -> Vec<u8> {
     ))
 }
 
-/// Finish chunk with usage, `[DONE]`, last chunk.
+/// Returns the finish chunk with usage, `[DONE]`, and the last chunk.
 fn end(tokens: u32) -> Vec<u8> {
     let total = u64::from(tokens) + u64::from(PROMPT_TOKENS);
     let mut bytes = chunk(&format!(
@@ -123,7 +125,7 @@ fn end(tokens: u32) -> Vec<u8> {
     bytes
 }
 
-/// A chunk of a chunked body (RFC 9112, section 7.1).
+/// Returns a chunk of a chunked body (RFC 9112, section 7.1).
 fn chunk(text: &str) -> Vec<u8> {
     let mut chunk = String::new();
     // Writing into a String cannot fail.
@@ -131,7 +133,7 @@ fn chunk(text: &str) -> Vec<u8> {
     chunk.into_bytes()
 }
 
-/// An instant as digits, zeros before it.
+/// Formats an instant as digits with leading zeros.
 fn stamp(at: Nanos) -> [u8; STAMP_DIGITS] {
     let mut digits = [b'0'; STAMP_DIGITS];
     let mut rest = at.0;
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
     use crate::wire::{Event, http1};
 
-    /// Status, content, and whether it was complete, as our own decoder sees it.
+    /// Returns the status and the content of a complete response, as our own decoder reads it.
     fn decoded(mut bytes: &[u8]) -> (u16, String) {
         let mut decoder = http1::Decoder::default();
         let (mut status, mut text) = (0, String::new());

@@ -1,18 +1,18 @@
-//! The clock of the origin: `CLOCK_MONOTONIC` as it is, so that an instant means the same in
-//! another process and to a timer of the kernel. (The standard library's `Instant` does not tell
-//! its number.)
+//! The clock of the origin: the raw `CLOCK_MONOTONIC`, so that an instant means the same in another
+//! process and to a timer of the kernel. (The standard library's `Instant` does not expose its
+//! value.)
 
 use crate::units::Nanos;
 use nix::time::{ClockId, clock_gettime};
 
-/// Now, since the start of the machine.
+/// Returns the current time since the boot of the machine.
 pub(super) fn now() -> Nanos {
-    // It fails for clocks that do not exist; this one does on every Unix.
+    // This call only fails for a clock that does not exist. This clock exists on every Unix.
     let Ok(time) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return Nanos::ZERO };
     Nanos(time.tv_sec().unsigned_abs().saturating_mul(1_000_000_000) + time.tv_nsec().unsigned_abs())
 }
 
-/// CPU time that this process has used, user and system.
+/// Returns the CPU time of this process, user and system.
 pub(super) fn cpu_time() -> Nanos {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeValLike;

@@ -1,28 +1,27 @@
-//! One client: its socket, what it said that is not answered yet, what it has not taken yet, and
-//! its stream.
+//! One client: its socket, its unanswered bytes, the bytes it has not taken yet, and its stream.
 
 use super::request::Pace;
 use crate::units::Nanos;
 use mio::net::TcpStream;
 use std::io::{self, Read, Write};
 
-/// Bytes that wait for a client that does not read. A connection beyond that is closed: it is not
-/// one that is measured.
+/// Bytes that may wait for a client that does not read. A connection beyond that is closed: it does
+/// not belong to a measurement.
 const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes that wait to be looked at: the longest request, and what a client that does not wait for
-/// answers sends after it.
+/// Unparsed bytes that are kept: the longest request, and what a client that pipelines sends after
+/// it.
 const MAX_UNREAD_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: TcpStream,
-    /// Tells it from those that had its place before.
+    /// Distinguishes it from earlier connections in the same slot.
     pub(super) generation: u32,
-    /// Requests that are not whole yet, or have to wait for the end of a stream.
+    /// Requests that are incomplete, or that wait for the end of a stream.
     pub(super) unread: Vec<u8>,
-    /// What the kernel did not take.
+    /// Bytes that the kernel did not take.
     waiting: Vec<u8>,
-    /// The answer under way is the last one.
+    /// True if the current response is the last one.
     pub(super) closing: bool,
     pub(super) stream: Option<Stream>,
 }
@@ -31,17 +30,17 @@ pub(super) struct Connection {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stream {
     pub(super) pace: Pace,
-    /// When its request was read.
+    /// Time at which its request was read.
     pub(super) asked: Nanos,
-    /// Token events so far.
+    /// Number of token events sent so far.
     pub(super) sent: u32,
-    /// When the last of them was written; none when it had to wait.
+    /// Time at which the last event was written. `None` if the event had to wait.
     pub(super) last: Option<Nanos>,
 }
 
 impl Stream {
-    /// When the next event is due: the next token, or the end. Counted from the request, so that no
-    /// lateness adds up.
+    /// Returns when the next event is due: the next token, or the end. Counted from the request, so
+    /// that delays do not add up.
     pub(super) fn due(&self) -> Nanos {
         let gaps = Nanos(self.pace.gap.0.saturating_mul(u64::from(self.sent)));
         let first = self.asked.saturating_add(if self.pace.tokens == 0 { Nanos::ZERO } else { self.pace.ttft });
@@ -49,14 +48,14 @@ impl Stream {
     }
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// The kernel has it all.
+    /// The kernel has taken all bytes.
     Whole,
-    /// A part waits until the client reads.
+    /// Some bytes wait until the client reads.
     Waits,
-    /// The connection is of no more use.
+    /// The connection is unusable.
     Broken,
 }
 
@@ -74,7 +73,7 @@ impl Connection {
         }
     }
 
-    /// Writes behind everything that waits.
+    /// Writes bytes after all waiting ones.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Sent {
         if !self.waiting.is_empty() {
             return self.wait(bytes);
@@ -86,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// The client reads again.
+    /// Writes the waiting bytes, since the client reads again.
     pub(super) fn writable(&mut self) -> Sent {
         if self.waiting.is_empty() {
             return Sent::Whole;
@@ -99,12 +98,12 @@ impl Connection {
         }
     }
 
-    /// Nothing more is to be said.
+    /// Returns true if nothing more is to be sent.
     pub(super) const fn is_over(&self) -> bool {
         self.closing && self.stream.is_none() && self.waiting.is_empty()
     }
 
-    /// Keeps bytes for later; false when there are too many.
+    /// Keeps bytes for later. Returns false if there are too many.
     pub(super) fn keep_unread(&mut self, bytes: &[u8]) -> bool {
         self.unread.extend_from_slice(bytes);
         self.unread.len() <= MAX_UNREAD_BYTES
@@ -115,7 +114,7 @@ impl Connection {
         if self.waiting.len() > MAX_WAITING_BYTES { Sent::Broken } else { Sent::Waits }
     }
 
-    /// As much as the kernel takes.
+    /// Writes as much as the kernel takes. Returns the number of bytes.
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
         let whole = bytes.len();
         while !bytes.is_empty() {

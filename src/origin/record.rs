@@ -1,26 +1,27 @@
-//! What the origin has really done: the truth that a client's numbers are held against. Pure.
+//! A record of what the origin has really done: the truth with which a client's numbers are
+//! compared. Pure.
 
 use crate::metrics::Distribution;
 use crate::units::Nanos;
 
-/// Since the last reset.
+/// Counts and times since the last reset.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    /// Requests read, of any kind but those about the record.
+    /// Requests read, of any kind except those about the record.
     pub(super) requests: u64,
     pub(super) streams: u64,
-    /// Streams whose end was written.
+    /// Streams with a written end.
     pub(super) streams_ended: u64,
-    /// Token events written, those of bursts included.
+    /// Token events written, including those of bursts.
     pub(super) events: u64,
-    /// Events that the kernel did not take at once, because a client does not read. They are in no
-    /// distribution.
+    /// Events that the kernel did not take at once because a client does not read. They are not
+    /// part of any distribution.
     pub(super) blocked: u64,
-    /// Request read → first token event written.
+    /// Time from the request read to the first token event written.
     ttft: Distribution,
-    /// Between the writes of token events.
+    /// Time between the writes of token events.
     gap: Distribution,
-    /// From when an event was due to when it was written.
+    /// Time from when an event was due to when it was written.
     lateness: Distribution,
     /// The process's CPU time at the reset.
     cpu_before: Nanos,
@@ -36,21 +37,21 @@ impl Record {
         self.lateness.clear();
     }
 
-    /// A stream's first token event was written.
+    /// Records the first token event of a stream.
     pub(super) fn first(&mut self, ttft: Nanos, late: Nanos) {
         self.events += 1;
         self.ttft.record(ttft);
         self.lateness.record(late);
     }
 
-    /// A later one was written.
+    /// Records a later token event.
     pub(super) fn next(&mut self, gap: Nanos, late: Nanos) {
         self.events += 1;
         self.gap.record(gap);
         self.lateness.record(late);
     }
 
-    /// As JSON. Times are in µs.
+    /// Returns the record as JSON. Times are in µs.
     pub(super) fn to_json(&self, now: Nanos, cpu: Nanos, connections: usize) -> String {
         let Self { requests, streams, streams_ended, events, blocked, .. } = self;
         format!(

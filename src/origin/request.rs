@@ -1,27 +1,27 @@
-//! A request → what it asks for. Pure.
+//! Parses requests. Pure.
 //!
-//! No more of HTTP than a load tester says: a request line, `Content-Length`, `Connection: close`.
-//! Framing that is not understood ends the connection, never the process.
+//! Only the parts of HTTP that a load tester uses are supported: a request line, `Content-Length`,
+//! `Connection: close`. Unsupported framing ends the connection, never the process.
 
 use crate::units::Nanos;
 
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Longest body: prompts are kilobytes.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// Most tokens of a stream.
+/// Highest number of tokens of a stream.
 const MAX_TOKENS: u32 = 1_000_000;
-/// Most tokens of a burst, which is kept in memory whole.
+/// Highest number of tokens of a burst, which is kept in memory as a whole.
 const MAX_BURST_TOKENS: u32 = 10_000;
 /// Longest time of any kind: longer than a test, and far from the end of the clock.
 const MAX_TIME: Nanos = Nanos::from_secs(3600);
-/// The stream that is sent when nothing else is asked for.
+/// The default stream.
 const USUAL: Pace = Pace { ttft: Nanos::from_millis(50), gap: Nanos::from_millis(10), tokens: 100, spread: false };
-/// The burst that is sent when nothing else is asked for.
+/// The default burst.
 const USUAL_BURST: u32 = 34;
-/// The freeze that is made when nothing else is asked for.
+/// The default freeze.
 const USUAL_FREEZE: Nanos = Nanos::from_secs(1);
 
-/// What is asked for.
+/// The requested action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     Health,
@@ -36,47 +36,47 @@ pub(super) enum Ask {
         length: Nanos,
     },
     Unknown,
-    /// The path is right, its query is not.
+    /// The path is known, but its query is invalid.
     BadQuery,
 }
 
-/// When the tokens of a stream come.
+/// The schedule of a stream's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
-    /// Request → first token.
+    /// Time from the request to the first token.
     pub(super) ttft: Nanos,
-    /// Between tokens, and from the last one to the end.
+    /// Time between tokens, and from the last one to the end.
     pub(super) gap: Nanos,
     pub(super) tokens: u32,
-    /// Streams begin up to a gap later, each a little more than another: real streams do not march
-    /// in step, and a client that finds the tokens of a thousand streams at once has less work than
-    /// one that is woken for each.
+    /// If true, streams begin up to a gap later, each by a different part of it. Real streams do
+    /// not run in lockstep, and a client that finds the tokens of a thousand streams at once has
+    /// less work than one that is woken for each.
     pub(super) spread: bool,
 }
 
 impl Pace {
-    /// The pace of the `n`-th connection.
+    /// Returns the pace of the `n`-th connection.
     pub(super) fn of(self, n: u32) -> Self {
-        // Multiples of the golden ratio, modulo one, fill the gap evenly however many there are
-        // (Weyl's sequence).
+        // Multiples of the golden ratio, modulo one, fill the gap evenly for any number of
+        // connections (Weyl's sequence).
         let part = (f64::from(n) * 0.618_033_988_749_895).fract();
         let later = Nanos((self.gap.0 as f64 * part) as u64);
         if self.spread { Self { ttft: self.ttft.saturating_add(later), ..self } } else { self }
     }
 }
 
-/// What the bytes so far are.
+/// The result of parsing the bytes so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parsed {
-    /// Not a whole request yet.
+    /// The request is incomplete.
     Partial,
     /// A request of `length` bytes.
     Whole { ask: Ask, length: usize, close: bool },
-    /// Nothing that could be answered, and nobody knows where the next request begins.
+    /// A request that cannot be answered. The beginning of the next one is unknown.
     Broken,
 }
 
-/// Looks at the first request in `bytes`.
+/// Parses the first request in `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return if bytes.len() > MAX_HEAD_BYTES { Parsed::Broken } else { Parsed::Partial };
@@ -91,7 +91,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     Parsed::Whole { ask: ask(target, &bytes[start..length]), length, close }
 }
 
-/// `GET /path?query HTTP/1.1` → `/path?query`
+/// Returns `/path?query` for `GET /path?query HTTP/1.1`.
 fn target(line: &[u8]) -> Option<&str> {
     let mut words = line.split(|&b| b == b' ');
     let (_method, target, version) = (words.next()?, words.next()?, words.next()?);
@@ -104,13 +104,12 @@ struct Framing {
     close: bool,
 }
 
-/// The length of the body, and whether the connection ends with the answer. None when the length is
-/// not known or too large.
+/// Returns the length of the body, and whether the connection ends with the response. `None` if the
+/// length is unknown or too large.
 fn framing<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Framing> {
     let mut framing = Framing { body: 0, close: false };
     for line in lines {
-        // Few headers begin with these letters: the others are passed over at the price of a look
-        // at one byte.
+        // Few headers begin with these letters. The others are skipped after a look at one byte.
         if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
             continue;
         }
@@ -145,7 +144,7 @@ fn ask(target: &str, body: &[u8]) -> Ask {
     asked.unwrap_or(Ask::BadQuery)
 }
 
-/// Whether a request's body says `"stream":true`, with or without blanks.
+/// Returns true if a request's body says `"stream":true`, with or without blanks.
 fn streams(body: &[u8]) -> bool {
     const KEY: &[u8] = b"\"stream\"";
     memchr::memmem::find(body, KEY).is_some_and(|at| {
@@ -163,7 +162,7 @@ fn pace(query: &str) -> Option<Pace> {
     })
 }
 
-/// The value of `key`, or the usual one when it is not there; none when it is no value.
+/// Returns the value of `key`, or the default if `key` is missing. `None` if the value is invalid.
 fn value<T>(query: &str, key: &str, usual: T, read: impl Fn(&str) -> Option<T>) -> Option<T> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find(|(name, _)| *name == key).map_or(Some(usual), |(_, text)| read(text))

@@ -1,4 +1,4 @@
-//! The loop: what is due is written, what comes is answered.
+//! The event loop: writes events that are due, and answers requests.
 
 use super::alarm::Alarm;
 use super::answers::{self, Answers};
@@ -18,24 +18,23 @@ use std::net::SocketAddr;
 const READ_BYTES: usize = 64 * 1024;
 /// Sockets that one poll may report.
 const READY_PER_POLL: usize = 256;
-/// Events written between two looks at the sockets. A request that waits while a burst of events is
-/// written is read late, and its stream begins late, which a client could not know; 32 writes take
+/// Events written between two polls of the sockets. A request that waits while a burst of events is
+/// written is read late, so its stream begins late, which a client could not know. 32 writes take
 /// some 0.2 ms.
 const DUE_PER_POLL: usize = 32;
-/// Connections taken between two looks at what is due, for the same reason.
+/// Connections accepted between two checks of the schedule, for the same reason.
 const ACCEPTED_PER_POLL: usize = 64;
-/// After an error of `accept` (as a rule no file descriptor is left) the next connection is taken
-/// no sooner than this.
+/// Delay before the next `accept` after an error. As a rule, file descriptors have run out.
 const ACCEPT_AGAIN: Nanos = Nanos::from_millis(10);
 
-/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+/// Connections that may wait to be accepted. The kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// The listener's token. Connections have theirs from 0 on.
+/// The listener's token. Connections use tokens from 0 on.
 const LISTENER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
 
-/// An instant at which a connection's stream goes on: due, place, generation.
+/// The next event of a connection's stream: due time, slot, generation.
 type Due = Reverse<(Nanos, u32, u32)>;
 
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub(super) struct Server {
     work: Work,
 }
 
-/// Everything but the poll, which is borrowed while its events are looked at.
+/// All state except the poll, which is borrowed while its events are handled.
 #[derive(Debug)]
 struct Work {
     registry: Registry,
@@ -53,7 +52,7 @@ struct Work {
     connections: Vec<Option<Connection>>,
     free: Vec<u32>,
     next_generation: u32,
-    /// Connections may wait for us; and when we look again if something went wrong.
+    /// Set while connections may wait; and the time of the next attempt after an error.
     accept: bool,
     accept_after: Nanos,
     schedule: BinaryHeap<Due>,
@@ -115,9 +114,9 @@ impl Server {
 }
 
 impl Work {
-    // ---- what is due --------------------------------------------------------------------------
+    // ---- schedule -----------------------------------------------------------------------------
 
-    /// Writes what is due, up to a bound, and says when something is due next.
+    /// Writes due events, up to a bound. Returns when the next event is due.
     fn write_due(&mut self) -> Option<Nanos> {
         for _ in 0..DUE_PER_POLL {
             let &Reverse((due, slot, generation)) = self.schedule.peek()?;
@@ -132,10 +131,10 @@ impl Work {
         if self.accept { Some(next.map_or(self.accept_after, |due| due.min(self.accept_after))) } else { next }
     }
 
-    /// The next event of a stream, or its end.
+    /// Writes the next event of a stream, or its end.
     fn go_on(&mut self, slot: u32, generation: u32, due: Nanos, now: Nanos) {
         let Some(connection) = self.connections[slot as usize].as_mut() else { return };
-        // The client may have gone meanwhile, and another have come in its place.
+        // The client may have left, and another one may have taken its slot.
         let Some(stream) = connection.stream.as_mut().filter(|_| connection.generation == generation) else { return };
         if stream.sent == stream.pace.tokens {
             let tokens = stream.pace.tokens;
@@ -177,7 +176,8 @@ impl Work {
         self.accept_after = Nanos::ZERO;
         for _ in 0..ACCEPTED_PER_POLL {
             match self.listener.accept() {
-                // One that cannot be registered has gone already, or nothing can be.
+                // A socket that cannot be registered has been closed already, or the poll has
+                // failed.
                 Ok((socket, _)) => drop(self.welcome(socket)),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
@@ -195,7 +195,7 @@ impl Work {
     }
 
     fn welcome(&mut self, mut socket: mio::net::TcpStream) -> io::Result<()> {
-        // Each event is to leave at once, alone.
+        // Each event must leave at once and alone.
         socket.set_nodelay(true)?;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -208,7 +208,7 @@ impl Work {
             self.free.push(slot);
             return registered;
         }
-        // Below the two tokens that are no connection's.
+        // Tokens stay below the two that do not belong to connections.
         self.next_generation = (generation + 1) % (u32::MAX >> 1);
         self.connections[slot as usize] = Some(Connection::new(socket, generation));
         Ok(())
@@ -236,7 +236,7 @@ impl Work {
     }
 
     /// Reads until the socket is empty. A read that does not fill the buffer has emptied it, unless
-    /// the peer has closed: its FIN may have come with the data, and no further event follows.
+    /// the peer has closed: its FIN may have arrived with the data, and no further event follows.
     fn read(&mut self, slot: u32, closed: bool) {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(connection) = self.connections[slot as usize].as_mut() {
@@ -268,7 +268,7 @@ impl Work {
         }
     }
 
-    /// Requests that came while a stream was under way.
+    /// Handles requests that arrived during a stream.
     fn read_on(&mut self, slot: u32) {
         let Some(connection) = self.connections[slot as usize].as_mut() else { return };
         if !connection.unread.is_empty() {
@@ -277,7 +277,7 @@ impl Work {
         }
     }
 
-    /// Answers the whole requests in `bytes` one after the other, and keeps the rest.
+    /// Answers the complete requests in `bytes` one after the other, and keeps the rest.
     fn answer_all(&mut self, slot: u32, mut bytes: &[u8], asked: Nanos) {
         while let Some(connection) = self.connections[slot as usize].as_mut() {
             if bytes.is_empty() || connection.closing {
@@ -305,7 +305,7 @@ impl Work {
         }
     }
 
-    /// Goes on after a write; false when the connection is gone.
+    /// Continues after a write. Returns false if the connection is gone.
     fn follow(&mut self, slot: u32, sent: Sent) -> bool {
         let over = self.connections[slot as usize].as_ref().is_none_or(Connection::is_over);
         if over || sent == Sent::Broken {
@@ -362,7 +362,7 @@ impl Work {
     }
 }
 
-/// Does nothing at all for a while, as a server does that collects garbage or was stopped.
+/// Does nothing for a while, like a server that collects garbage or was stopped.
 #[expect(clippy::disallowed_methods, reason = "to stand still is what was asked for")]
 fn freeze(length: Nanos) {
     std::thread::sleep(length.to_duration());
@@ -371,8 +371,8 @@ fn freeze(length: Nanos) {
 fn token(slot: u32, generation: u32) -> Token {
     Token((generation as usize) << 32 | slot as usize)
 }
-/// A listener whose queue takes a thousand clients at once. The usual one of 128 to 1,024 drops
-/// what does not fit, and the kernel of the client tries again only after a second.
+/// Returns a listener with a queue for a thousand simultaneous clients. The usual queue of 128 to
+/// 1,024 drops the rest, and the client's kernel retries only after a second.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM.nonblocking(), None)?;
     socket.set_reuse_address(true)?;

@@ -1,4 +1,4 @@
-//! A checkout of llmsim, built with `cargo build --release`.
+//! Builds a checkout of llmsim with `cargo build --release`.
 
 use super::child::{Child, Launch};
 use super::{ServerError, program};
@@ -9,11 +9,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Pause between two looks at cargo: its lines are for eyes.
+/// Pause between two checks of cargo's output, which is only shown to the user.
 const BUILD_POLL: Duration = Duration::from_millis(50);
 /// Time between SIGTERM and SIGKILL when the user stops a build.
 const BUILD_GRACE: Nanos = Nanos::from_millis(500);
-/// The binary that is wanted.
+/// Name of the binary to find.
 const BINARY: &str = "llmsim";
 
 /// A binary that cargo has built.
@@ -23,9 +23,8 @@ struct Built {
     file: PathBuf,
 }
 
-/// Builds the checkout in `dir`, showing cargo's lines, and names the binary. Where cargo puts it
-/// is asked of cargo: `CARGO_TARGET_DIR` and the checkout's own configuration both have a say in
-/// it.
+/// Builds the checkout in `dir`, showing cargo's lines. Returns the path of the binary as reported
+/// by cargo: both `CARGO_TARGET_DIR` and the checkout's own configuration may change it.
 pub(super) fn build(
     own: &Path,
     dir: &Path,
@@ -40,7 +39,8 @@ pub(super) fn build(
     let failed = |source| ServerError::Io { doing: "start cargo".to_owned(), source };
     let (reader, writer) = std::io::pipe().map_err(failed)?;
     progress(&format!("building llmsim in {}", dir.display()));
-    // The messages for programs go to standard output, the lines for people to standard error.
+    // Cargo writes messages for programs to standard output, and lines for people to standard
+    // error.
     let args = ["build", "--release", "--message-format", "json-render-diagnostics"].map(Into::into);
     let launch = Launch { own, cores: None, program: &cargo, args: &args, env: &[], dir: Some(dir) };
     let mut child = Child::spawn_with(&launch, Some(Stdio::from(writer)))?;
@@ -52,19 +52,19 @@ pub(super) fn build(
     if status != "exit status 0" {
         return Err(ServerError::BuildFailed { path: dir.to_path_buf(), status, last_lines: child.last_lines() });
     }
-    // What cargo may have left running holds the pipe open; it ends here.
+    // Processes left running by cargo hold the pipe open. They are ended here.
     child.stop(BUILD_GRACE);
     choose(dir, messages.join().unwrap_or_default())
 }
 
-/// The commit of the checkout, where git knows.
+/// Returns the commit of the checkout, if git knows it.
 pub(super) fn commit(dir: &Path) -> Option<String> {
     let output = git(dir, &["rev-parse", "HEAD"])?;
     let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !commit.is_empty()).then_some(commit)
 }
 
-/// Whether files of the checkout differ from its commit, where git knows.
+/// Returns true if files of the checkout differ from its commit. `None` if git does not know.
 pub(super) fn dirty(dir: &Path) -> Option<bool> {
     let output = git(dir, &["status", "--porcelain", "--untracked-files=no"])?;
     output.status.success().then_some(!output.stdout.is_empty())
@@ -77,7 +77,7 @@ fn git(dir: &Path, arguments: &[&str]) -> Option<Output> {
     command.output().ok()
 }
 
-/// Shows cargo's lines until it ends, and says how it ended.
+/// Shows cargo's lines until cargo ends. Returns how it ended.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
 fn wait(child: &mut Child, progress: &mut dyn FnMut(&str), stop: &AtomicBool) -> Result<String, ServerError> {
     let mut seen = 0;
@@ -99,8 +99,8 @@ fn wait(child: &mut Child, progress: &mut dyn FnMut(&str), stop: &AtomicBool) ->
     }
 }
 
-/// The binary that one of cargo's messages announces, if it announces one (cargo's manual,
-/// "External tools", `compiler-artifact`).
+/// Returns the binary that one of cargo's messages announces, if any (cargo's manual, "External
+/// tools", `compiler-artifact`).
 fn built(message: &str) -> Option<Built> {
     let json: serde_json::Value = serde_json::from_str(message).ok()?;
     if json["reason"] != "compiler-artifact" {
@@ -109,7 +109,7 @@ fn built(message: &str) -> Option<Built> {
     Some(Built { name: json["target"]["name"].as_str()?.to_owned(), file: json["executable"].as_str()?.into() })
 }
 
-/// The binary called llmsim among those built.
+/// Returns the binary called llmsim among those built.
 fn choose(dir: &Path, built: Vec<Built>) -> Result<PathBuf, ServerError> {
     let names: Vec<String> = built.iter().map(|b| b.name.clone()).collect();
     built.into_iter().find(|b| b.name == BINARY).map(|b| b.file).ok_or_else(|| ServerError::NoBinary {

@@ -1,4 +1,4 @@
-//! One child process: spawned through [`super::supervise()`], listened to, and always stopped.
+//! One child process: spawned through [`super::supervise()`], its output read, and always stopped.
 
 use super::tail::Tail;
 use super::{ServerError, SupervisorArgs};
@@ -13,43 +13,43 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Pause between two looks at a child that is to end.
+/// Pause between two checks of a child that should end.
 const EXIT_POLL: Duration = Duration::from_millis(5);
-/// How long the supervisor may take to kill everything below it.
+/// Longest wait for the supervisor to kill everything below it.
 const LAST_ROUNDS: Nanos = Nanos::from_secs(2);
-/// How long the last words of an ended child may be on their way through the pipe.
+/// Longest wait for the last output of an ended child to arrive through the pipe.
 const LAST_WORDS: Nanos = Nanos::from_millis(500);
 
 pub(super) struct Launch<'a> {
-    /// This program, for the step in between.
+    /// This program's file, which also runs as the supervisor.
     pub(super) own: &'a Path,
-    /// The cores to stay on; none means all.
+    /// The cores to stay on. `None` means all.
     pub(super) cores: Option<&'a [usize]>,
     pub(super) program: &'a Path,
     pub(super) args: &'a [OsString],
-    /// What is added to our own environment.
+    /// Variables added to our own environment.
     pub(super) env: &'a [(&'a str, &'a str)],
-    /// Where it runs; none means here.
+    /// Working directory. `None` means ours.
     pub(super) dir: Option<&'a Path>,
 }
 
-/// A child process, its own process group, and what it says.
+/// A child process in its own process group, and its output.
 #[derive(Debug)]
 pub(super) struct Child {
     process: std::process::Child,
-    /// The supervisor reads from it, and takes its end for ours.
+    /// The supervisor reads from it. Its end tells the supervisor that this process has ended.
     lifeline: Option<ChildStdin>,
     tail: Arc<Tail>,
     stopped: bool,
 }
 
 impl Child {
-    /// Spawns with both output streams on one pipe.
+    /// Spawns a child with both output streams on one pipe.
     pub(super) fn spawn(launch: &Launch<'_>) -> Result<Self, ServerError> {
         Self::spawn_with(launch, None)
     }
 
-    /// The same, with standard output going elsewhere.
+    /// Spawns a child with standard output going elsewhere.
     pub(super) fn spawn_with(launch: &Launch<'_>, stdout: Option<Stdio>) -> Result<Self, ServerError> {
         let failed = |source| ServerError::Io { doing: format!("start {}", launch.program.display()), source };
         let (reader, writer) = std::io::pipe().map_err(failed)?;
@@ -73,20 +73,20 @@ impl Child {
         }
         let mut process = command.spawn().map_err(failed)?;
         let lifeline = process.stdin.take();
-        // The command holds our copies of the pipe's writing end; while they live, the pipe has no
-        // end.
+        // The command holds copies of the pipe's writing end. The pipe does not end while they
+        // exist.
         drop(command);
         let tail = Tail::follow(reader).map_err(failed)?;
         Ok(Self { process, lifeline, tail, stopped: false })
     }
 
-    /// The supervisor's process: the server is below it.
+    /// Returns the ID of the supervisor's process. The server runs below it.
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// How it ended, if it did. Leaves it unreaped, so that its number stays its own until
-    /// [`Child::stop`].
+    /// Returns how the child ended, if it did. Leaves it unreaped, so that its process ID is not
+    /// reused before [`Child::stop`].
     pub(super) fn exited(&self) -> Option<String> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match waitid(Id::Pid(self.nix_pid()), flags) {
@@ -97,7 +97,7 @@ impl Child {
         }
     }
 
-    /// Waits for its end, at most `limit`.
+    /// Waits for the child to end, at most `limit`.
     #[expect(clippy::disallowed_methods, reason = "waits for another process; not part of a measurement")]
     pub(super) fn wait_for_exit(&self, limit: Nanos) -> Option<String> {
         let started = Instant::now();
@@ -110,7 +110,7 @@ impl Child {
         }
     }
 
-    /// The last lines it said; all of them when it has ended.
+    /// Returns the last lines of output: all of them when the child has ended.
     pub(super) fn last_lines(&self) -> Vec<String> {
         if self.exited().is_some() {
             self.tail.wait_until_closed(LAST_WORDS);
@@ -118,13 +118,13 @@ impl Child {
         self.tail.lines()
     }
 
-    /// The lines since the `seen`-th, and how many there have been.
+    /// Returns the lines since the `seen`-th, and how many there have been.
     pub(super) fn lines_since(&self, seen: usize) -> (Vec<String>, usize) {
         self.tail.since(seen)
     }
 
-    /// SIGTERM to its process group, `grace`; then the supervisor kills what is left, and is
-    /// reaped.
+    /// Sends SIGTERM to the process group and waits for `grace`. Then the supervisor kills the
+    /// remaining processes and is reaped.
     pub(super) fn stop(&mut self, grace: Nanos) {
         if self.stopped {
             return;
@@ -136,7 +136,7 @@ impl Child {
         }
         drop(self.lifeline.take());
         self.wait_for_exit(LAST_ROUNDS);
-        // A supervisor that was itself killed has left its group behind. Nobody there is not an
+        // A supervisor that was itself killed has left its group behind. An empty group is not an
         // error.
         let _ = killpg(self.nix_pid(), Signal::SIGKILL);
         let _ = self.process.kill();
@@ -144,7 +144,7 @@ impl Child {
     }
 
     fn nix_pid(&self) -> Pid {
-        // Process numbers are below 2^22 on Linux.
+        // Process IDs are below 2^22 on Linux.
         Pid::from_raw(self.process.id().cast_signed())
     }
 }

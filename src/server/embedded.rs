@@ -3,26 +3,27 @@
 
 use super::{ServerError, Settings};
 
-/// The llmsim that is built in; a test keeps it equal to what `Cargo.lock` says.
+/// The version of the embedded llmsim. A test compares it with `Cargo.lock`.
 pub const EMBEDDED_VERSION: &str = "0.6.0";
 
 /// Runs the simulator in the foreground until SIGINT or SIGTERM. `announce` gets one line with its
-/// URL when it is about to listen. No subscriber for its log is installed: it logs every request,
-/// which costs throughput.
+/// URL when it is about to listen. No subscriber is installed for llmsim's log: it logs every
+/// request, which costs throughput.
 #[cfg(feature = "embedded")]
 pub fn serve(host: &str, port: u16, settings: &Settings, announce: &mut dyn FnMut(&str)) -> Result<(), ServerError> {
     let mut config = parse(settings)?;
-    // llmsim puts host and port together as text and panics when that is no address: only addresses
-    // reach it.
+    // llmsim joins host and port as text and panics if the result is not an address, so it only
+    // gets addresses.
     let listen = super::listen::free_address(super::listen::listen_address(host, port)?, false)?;
     config.server.host = match listen {
         std::net::SocketAddr::V4(addr) => addr.ip().to_string(),
         std::net::SocketAddr::V6(addr) => format!("[{}]", addr.ip()),
     };
     config.server.port = listen.port();
-    // One connection takes one descriptor; a server that cannot have more is still worth running.
+    // One connection takes one descriptor. A server with a low limit is still useful.
     let _ = crate::host::limits::raise_nofile(0);
-    // As many threads as this process may use cores; TOKIO_WORKER_THREADS overrides.
+    // The number of threads is the number of cores that this process may use; TOKIO_WORKER_THREADS
+    // overrides it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -46,8 +47,8 @@ fn parse(settings: &Settings) -> Result<llmsim::cli::Config, ServerError> {
     })
 }
 
-/// Ends some time after the first SIGINT or SIGTERM: llmsim's own graceful shutdown waits for open
-/// responses without a limit.
+/// Returns some time after the first SIGINT or SIGTERM: llmsim's own graceful shutdown waits for
+/// open responses without a limit.
 #[cfg(feature = "embedded")]
 async fn signal_and_grace() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -62,7 +63,7 @@ async fn signal_and_grace() {
     tokio::time::sleep(super::STOP_GRACE.to_duration()).await;
 }
 
-/// There is no simulator in this build.
+/// Returns an error: this build does not contain the simulator.
 #[cfg(not(feature = "embedded"))]
 pub fn serve(
     _host: &str,

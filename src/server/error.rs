@@ -1,4 +1,4 @@
-//! Why no server could be started.
+//! Reasons why a server could not be started.
 
 use crate::units::Nanos;
 use crate::watch::probe::Health;
@@ -7,8 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why no server could be started. Each message says what to do; those about a child end with its
-/// last lines.
+/// A reason why a server could not be started. Each message says what to do. Messages about a child
+/// end with its last lines.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The feature `embedded` is off.
@@ -21,32 +21,32 @@ pub enum ServerError {
     #[error("--server-config {}: {reason}", path.display())]
     BadConfig {
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
     /// The host to listen on cannot be resolved.
     #[error("--host {host}: not an address to listen on: {reason}")]
     BadHost {
         host: String,
-        /// What the resolver said.
+        /// The error of the resolver.
         reason: String,
     },
-    /// Someone else listens there.
+    /// Another program listens there.
     #[error("{addr} is in use by another program: stop it, or choose another port with --port")]
     PortTaken { addr: SocketAddr },
-    /// This machine does not let us listen there.
+    /// This machine does not allow listening there.
     #[error("cannot listen on {addr}: {source}; choose another address with --host and --port")]
     CannotListen { addr: SocketAddr, source: io::Error },
     /// The program cannot be run.
     #[error("{flag} {}: {reason}", path.display())]
     NotExecutable {
-        /// Where the name came from.
+        /// The flag that named it.
         flag: &'static str,
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
-    /// The folder holds no cargo project.
+    /// The folder does not contain a cargo project.
     #[error("--server-src {}: {reason}; expected a checkout of llmsim", path.display())]
     NotACheckout { path: PathBuf, reason: String },
     /// `cargo build --release` failed.
@@ -54,49 +54,49 @@ pub enum ServerError {
     BuildFailed {
         path: PathBuf,
         status: String,
-        /// The last lines it said.
+        /// The last lines of its output.
         last_lines: Vec<String>,
     },
-    /// It built, but not llmsim.
+    /// The build succeeded, but did not produce llmsim.
     #[error("--server-src {}: it builds no binary called llmsim (found: {found})", path.display())]
     NoBinary {
         path: PathBuf,
-        /// What it did build.
+        /// The binaries that it produced.
         found: String,
     },
     /// The server ended before it was ready.
     #[error("the server ended before it was ready: {status}{}", quoted(last_lines))]
     Exited {
         status: String,
-        /// The last lines it said.
+        /// The last lines of its output.
         last_lines: Vec<String>,
     },
     /// The server did not become ready in time.
     #[error("the server was not ready after {after}: GET /health: {health}{}", quoted(last_lines))]
     NotReady {
-        /// How long we waited.
+        /// How long the wait was.
         after: Nanos,
-        /// What the last look said.
+        /// The result of the last probe.
         health: Health,
-        /// The last lines it said.
+        /// The last lines of its output.
         last_lines: Vec<String>,
     },
     #[error("interrupted before the test began; nothing was measured")]
     Interrupted,
-    /// The embedded simulator gave up.
+    /// The embedded simulator failed.
     #[error("the embedded simulator stopped: {0}")]
     Embedded(String),
-    /// The kernel refused something.
+    /// A system call failed.
     #[error("cannot {doing}: {source}")]
     Io {
-        /// What we were about to do.
+        /// The failed action.
         doing: String,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
 }
 
-/// The last lines of a child, set apart from our own words.
+/// Formats the last lines of a child, set apart from our own words.
 pub(super) fn quoted(last_lines: &[String]) -> String {
     if last_lines.is_empty() {
         return "; it said nothing".to_owned();

@@ -1,9 +1,10 @@
-//! What a started server consists of: all processes that descend from one, whatever wrappers and
-//! sessions are among them (proc(5)).
+//! The processes of a started server: all descendants of one process, including wrappers and other
+//! sessions (proc(5)).
 
 use std::fs;
 
-/// Every living process below `root`, itself left out, parents before their children.
+/// Returns every living process below `root`, parents before their children. `root` itself is left
+/// out.
 pub(super) fn descendants(root: u32) -> Vec<u32> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let all: Vec<(u32, u32)> = processes
@@ -17,7 +18,7 @@ pub(super) fn descendants(root: u32) -> Vec<u32> {
     below(root, &all)
 }
 
-/// Those of `all`, each with its parent, that descend from `root`.
+/// Returns the processes of `all`, each with its parent, that descend from `root`.
 fn below(root: u32, all: &[(u32, u32)]) -> Vec<u32> {
     let mut found = vec![root];
     let mut next = 0;
@@ -29,8 +30,8 @@ fn below(root: u32, all: &[(u32, u32)]) -> Vec<u32> {
     found
 }
 
-/// The parent of a process in the text of its `stat`, unless it has ended already: the fields after
-/// the name, which stands in parentheses, are state and parent.
+/// Returns the parent of a living process from the text of its `stat`. The fields after the name,
+/// which stands in parentheses, are state and parent.
 fn living_parent(stat: &str) -> Option<u32> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;

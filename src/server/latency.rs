@@ -1,10 +1,10 @@
-//! What a llmsim's configuration says about its latency, in numbers.
+//! Reads the latency from a configuration of llmsim.
 
 /// Time to first token and time between tokens, in ms, as means and standard deviations of normal
 /// distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latency {
-    /// Mean time until the first event, which says the role.
+    /// Mean time to the first event, which holds the role.
     pub ttft_mean_ms: u64,
     pub ttft_stddev_ms: u64,
     /// Mean time before each token.
@@ -12,7 +12,7 @@ pub struct Latency {
     pub tbt_stddev_ms: u64,
 }
 
-/// llmsim 0.6's named profiles, each with all its names.
+/// The named profiles of llmsim 0.6, each with all its names.
 const PROFILES: [(&[&str], [u64; 4]); 15] = [
     (&["gpt5", "gpt-5"], GPT5),
     (&["gpt5-mini", "gpt-5-mini"], [300, 80, 20, 6]),
@@ -31,11 +31,11 @@ const PROFILES: [(&[&str], [u64; 4]); 15] = [
     (&["fast"], [10, 2, 1, 0]),
 ];
 
-/// What an unknown name, and a number that is left out, stand for.
+/// The values for an unknown name, and for numbers that are left out.
 const GPT5: [u64; 4] = [600, 150, 40, 12];
 
-/// The latency of a configuration; none when it leaves it to each request's model, or is not
-/// understood.
+/// Returns the latency of a configuration. `None` if the latency depends on the model of each
+/// request, or if the configuration is not understood.
 pub fn configured(toml: &str) -> Option<Latency> {
     let config: toml::Table = toml.parse().ok()?;
     let latency = config.get("latency")?.as_table()?;
@@ -44,7 +44,7 @@ pub fn configured(toml: &str) -> Option<Latency> {
         let profile = profile.to_lowercase();
         PROFILES.iter().find(|(names, _)| names.contains(&profile.as_str())).map_or(GPT5, |(_, numbers)| *numbers)
     } else {
-        // Without this one llmsim goes by the model, whatever else is written.
+        // Without this number, llmsim chooses by the model, whatever the other numbers are.
         number("ttft_mean_ms")?;
         let keys = ["ttft_mean_ms", "ttft_stddev_ms", "tbt_mean_ms", "tbt_stddev_ms"];
         std::array::from_fn(|i| number(keys[i]).unwrap_or(GPT5[i]))

@@ -1,10 +1,10 @@
-//! Where a server listens, and how it is reached.
+//! Addresses that a server listens on, and addresses to reach it.
 
 use super::ServerError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
-/// Where `host` and `port` are, for a server that is to listen there. `localhost` is the IPv4
-/// loopback: it exists everywhere.
+/// Resolves `host` and `port` for a server that will listen there. `localhost` is the IPv4
+/// loopback, which exists everywhere.
 pub(crate) fn listen_address(host: &str, port: u16) -> Result<SocketAddr, ServerError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     if bare.eq_ignore_ascii_case("localhost") {
@@ -18,8 +18,8 @@ pub(crate) fn listen_address(host: &str, port: u16) -> Result<SocketAddr, Server
     found.next().ok_or_else(|| bad("it has no address".to_owned()))
 }
 
-/// How a server that listens on `listen` is reached: every address of this machine includes the
-/// loopback.
+/// Returns the address to reach a server that listens on `listen`. The unspecified address includes
+/// the loopback.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -29,8 +29,8 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// An address whose port can be listened on right now: the wished one, or another when that is
-/// allowed.
+/// Returns an address whose port is free now: the requested one, or one with another port if that
+/// is allowed.
 pub(crate) fn free_address(wished: SocketAddr, any_port: bool) -> Result<SocketAddr, ServerError> {
     let error = match TcpListener::bind(wished).and_then(|l| l.local_addr()) {
         Ok(addr) => return Ok(addr),

@@ -4,12 +4,12 @@
 //! ```text
 //!   Spec ─▶ Server::start ─▶ build (a checkout only) ─▶ child ─▶ supervise ─exec─▶ llmsim
 //!                 │                                       │
-//!                 ├─ probe: GET /health until it answers  └─ tail: the last lines of what it says
+//!                 ├─ probe: GET /health until it responds └─ tail: the last lines of its output
 //!                 └─▶ Server: sample, exit, stop
 //! ```
 //!
-//! The server never runs in the measuring process: its work would be in our numbers. What this
-//! module does not know: requests, profiles, or whether a server should be started at all.
+//! The server never runs in the measuring process: its work would show in our measurements. This
+//! module does not know about requests or profiles, or whether a server should be started at all.
 
 mod build;
 mod child;
@@ -41,31 +41,31 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
-/// Which server to start, and how. Plain data.
+/// The server to start, and its parameters. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// Where the program comes from.
+    /// The source of the program.
     pub source: Source,
-    /// Its TOML configuration; none means the benchmark settings.
+    /// Its TOML configuration. `None` means the benchmark settings.
     pub config: Option<PathBuf>,
     /// Use the error-injecting configuration instead.
     pub chaos: bool,
-    /// Answer as llmsim's throughput benchmark wants it (at once, 16 tokens), with so many worker
-    /// threads.
+    /// Use the settings of llmsim's throughput benchmark (no delays, 16 tokens), with this many
+    /// worker threads.
     pub throughput: Option<u32>,
-    /// Let it play the starter scenarios, unless a configuration of the user's says what it plays.
+    /// Play the starter scenarios, unless the user's configuration names others.
     pub scenarios: bool,
-    /// Where it shall listen.
+    /// The host to listen on.
     pub host: String,
     pub port: u16,
-    /// Whether another port will do when that one is taken.
+    /// True if another port may be used when that one is taken.
     pub any_port: bool,
-    /// How long it may take to become ready, building not included.
+    /// Longest time to become ready, excluding the build.
     pub ready_within: Nanos,
 }
 
 impl Spec {
-    /// A server as it comes, on a port of this machine that nobody uses.
+    /// Returns a server with default settings on any free port of the loopback.
     pub fn on_any_port(source: Source, ready_within: Nanos) -> Self {
         Self {
             source,
@@ -80,8 +80,8 @@ impl Spec {
         }
     }
 
-    /// How long its answers are configured to take; none when that depends on the model or a
-    /// scenario, or there is no configuration.
+    /// Returns its configured latency. `None` if the latency depends on the model or a scenario, or
+    /// if there is no configuration.
     pub fn latency(&self) -> Option<latency::Latency> {
         if self.source == Source::Origin || self.scenarios {
             return None;
@@ -90,7 +90,7 @@ impl Spec {
     }
 }
 
-/// Where the simulator comes from.
+/// The source of the simulator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// This binary's own `serve`.
@@ -98,13 +98,13 @@ pub enum Source {
     Binary(PathBuf),
     /// A checkout of llmsim, built first.
     Checkout(PathBuf),
-    /// This binary's own `origin`: canned answers at known instants, no simulator. It has no
+    /// This binary's own `origin`: canned responses at known instants, without a simulator or a
     /// configuration.
     Origin,
 }
 
 impl Source {
-    /// One word for the report.
+    /// Returns one word for the report.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
@@ -115,45 +115,45 @@ impl Source {
     }
 }
 
-/// What was started, for the report. Plain data.
+/// The identity of a started server, for the report. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// `embedded`, `binary`, `checkout` or `origin`.
     pub kind: &'static str,
-    /// What `--version` says, without the program's name.
+    /// The output of `--version`, without the program's name.
     pub version: Option<String>,
     /// The commit of a checkout.
     pub git_commit: Option<String>,
-    /// Whether its files differ from that commit.
+    /// True if its files differ from that commit.
     pub git_dirty: Option<bool>,
 }
 
-/// How a server ended by itself. Plain data.
+/// The way in which a server ended by itself. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
     /// `exit status 1`, `killed by SIGKILL`.
     pub status: String,
-    /// The last lines that it said.
+    /// The last lines of its output.
     pub last_lines: Vec<String>,
 }
 
-/// Time between SIGTERM and SIGKILL. llmsim's graceful shutdown waits for open responses, which
-/// nobody reads any more.
+/// Time between SIGTERM and SIGKILL. llmsim's graceful shutdown waits for open responses, which are
+/// not read any more.
 const STOP_GRACE: Nanos = Nanos::from_secs(2);
-/// What our own names in the environment begin with.
+/// Prefix of our own environment variables.
 const PREFIX: &str = "LLMSIM_BLAST_";
-/// A running server that we started. Stopped when dropped.
+/// A running server that was started here. Stopped when dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    /// The processes that own the port: the server itself, whatever stands before it.
+    /// The processes that own the port: the server itself, below any wrappers.
     owners: Vec<u32>,
     addr: SocketAddr,
     identity: Identity,
 }
 
 impl Server {
-    /// Starts a server with this program's own file and waits until it answers. See
+    /// Starts a server with this program's own file and waits until it responds. See
     /// [`Starter::start`].
     pub fn start(
         spec: &Spec,
@@ -166,22 +166,22 @@ impl Server {
         Starter { own: &own, spec, cores }.start(progress, stop)
     }
 
-    /// Where it is reached.
+    /// Returns the address to reach it.
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The port it listens on, which may be another than the one wished for.
+    /// Returns the port it listens on, which may differ from the requested one.
     pub const fn port(&self) -> u16 {
         self.addr.port()
     }
 
-    /// The same as a URL.
+    /// Returns the address as a URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Its process: the first of those that own the port.
+    /// Returns its process ID: the first of the processes that own the port.
     pub fn pid(&self) -> u32 {
         self.owners.first().copied().unwrap_or_else(|| self.child.pid())
     }
@@ -190,7 +190,7 @@ impl Server {
         &self.identity
     }
 
-    /// CPU, memory and threads so far; none when it has ended.
+    /// Returns CPU, memory and threads so far. `None` when it has ended.
     pub fn sample(&self) -> Option<ProcessUsage> {
         let samples = self.owners.iter().filter_map(|pid| host::sample_pid(*pid));
         samples.reduce(|all, one| ProcessUsage {
@@ -200,19 +200,19 @@ impl Server {
         })
     }
 
-    /// How it ended, if it did so by itself.
+    /// Returns how it ended, if it ended by itself.
     pub fn has_exited(&self) -> Option<Exit> {
         self.child.exited().map(|status| Exit { status, last_lines: self.child.last_lines() })
     }
 
-    /// SIGTERM, a grace period, SIGKILL. Stopping a second time does nothing.
+    /// Sends SIGTERM, waits for a grace period, sends SIGKILL. A second call does nothing.
     pub fn stop(&mut self) {
         self.child.stop(STOP_GRACE);
     }
 }
 
-/// Keeps our secrets out of a process that we start: what is told us in the environment is not
-/// meant for it.
+/// Removes our environment variables from a process to be started: they may hold secrets, and are
+/// not meant for it.
 fn keep_secrets(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(PREFIX)) {
         command.env_remove(name);

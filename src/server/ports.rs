@@ -1,23 +1,23 @@
-//! Who listens on a port: the child that we started, or another program that was faster?
+//! Finds out who listens on a port: the child that we started, or another program that was faster.
 //!
-//! A port is chosen before the child binds it, and something else may take it in between. If that
-//! something is a llmsim too, it answers `GET /health` just as well, and the whole test would
-//! measure a server that nobody asked for. So an answer counts only from a process that descends
-//! from the child: a wrapper may stand before the server, and the server's numbers are those of the
-//! process that owns the port. (proc(5): `/proc/net/tcp` names the socket by its inode,
-//! `/proc/PID/fd` says who holds it.)
+//! A port is chosen before the child binds it, and another program may take it in between. If that
+//! program is llmsim too, it also responds to `GET /health`, and the whole test would measure the
+//! wrong server. So a response counts only if the port is owned by a process that descends from the
+//! child. A wrapper may run above the server; CPU and memory are those of the process that owns the
+//! port. (proc(5): `/proc/net/tcp` names the socket by its inode, `/proc/PID/fd` lists its
+//! holders.)
 
 use super::family;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The processes at or below `root` that listen on the port of `addr`: several, where a server
-/// forks after it listens. None where the kernel does not tell.
+/// Returns the processes at or below `root` that listen on the port of `addr`. There are several if
+/// a server forks after it listens. `None` if the kernel does not tell.
 pub(super) fn owners(root: u32, addr: SocketAddr) -> Option<Vec<u32>> {
     let mut inodes = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        // A machine without IPv6 has no second table.
+        // A machine without IPv6 lacks the second table.
         inodes.extend(fs::read_to_string(table).iter().flat_map(|text| listeners(text, addr.port())));
     }
     if inodes.is_empty() {
@@ -37,8 +37,8 @@ pub(super) fn owners(root: u32, addr: SocketAddr) -> Option<Vec<u32>> {
     could_look.then_some(owners)
 }
 
-/// The inodes of sockets that listen on `port`, in the text of `/proc/net/tcp`: the second column
-/// ends in the port, the fourth is the state (`0A` is LISTEN), the tenth the inode.
+/// Returns the inodes of sockets that listen on `port`, from the text of `/proc/net/tcp`: the
+/// second column ends in the port, the fourth is the state (`0A` is LISTEN), the tenth the inode.
 fn listeners(text: &str, port: u16) -> Vec<u64> {
     let ending = format!(":{port:04X}");
     text.lines()
@@ -73,7 +73,7 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let ours = std::process::id();
         assert_eq!(owners(ours, addr), Some(vec![ours]));
-        // A process that has no socket of ours; it may not let us look.
+        // A process without our sockets. Its files may be unreadable.
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         assert_eq!(owners(other.id(), addr).unwrap_or_default(), [0; 0]);
         other.kill().unwrap();

@@ -1,16 +1,16 @@
-//! A program's file, found as a shell would find it.
+//! Finds the file of a program as a shell would.
 
 use super::ServerError;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The file to run for `name`: a path as it is, a bare name from this folder or else from `PATH`.
-/// `flag` says where the name came from.
+/// Returns the file to run for `name`: a path is used as given, a bare name is searched in this
+/// folder and then in `PATH`. `flag` is the flag that gave the name.
 pub(super) fn find(name: &Path, flag: &'static str) -> Result<PathBuf, ServerError> {
     find_in(name, flag, std::env::var_os("PATH").unwrap_or_default().as_os_str())
 }
 
-/// The file to run for `name` from `PATH` alone: what lies in this folder is not meant.
+/// Returns the file to run for `name` from `PATH` alone, never from this folder.
 pub(super) fn find_on_path(name: &str, flag: &'static str) -> Result<PathBuf, ServerError> {
     search(Path::new(name), std::env::var_os("PATH").unwrap_or_default().as_os_str()).ok_or_else(|| {
         ServerError::NotExecutable { flag, path: name.into(), reason: "no such file in PATH".to_owned() }
@@ -34,13 +34,13 @@ fn find_in(name: &Path, flag: &'static str, path: &std::ffi::OsStr) -> Result<Pa
     }
 }
 
-/// Why `file` cannot be run, as far as can be told without running it.
+/// Returns an error if `file` cannot be run, as far as can be told without running it.
 fn check(file: &Path) -> Result<(), String> {
     let meta = file.metadata().map_err(|e| e.to_string())?;
     if meta.is_dir() {
         return Err("it is a folder; a checkout is given with --server-src".to_owned());
     }
-    // Any of the three x bits: whether it is ours to use, exec will say.
+    // Any of the three x bits will do. The exec itself tells whether we may use it.
     if meta.permissions().mode() & 0o111 == 0 {
         return Err("it is not executable (chmod +x)".to_owned());
     }

@@ -1,4 +1,4 @@
-//! How a started server behaves: one TOML text for every way of starting it.
+//! Settings of a started server: one TOML text for every way of starting it.
 
 use super::{ServerError, Spec};
 use std::ffi::OsString;
@@ -8,7 +8,8 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use tempfile::NamedTempFile;
 
-/// Short, steady answers: what is measured is the transport and the server, not a model's pauses.
+/// Short, steady responses, so that the transport and the server are measured, not a model's
+/// pauses.
 const BENCHMARK: &str = r#"[latency]
 profile = "fast"
 
@@ -22,7 +23,7 @@ server_error_rate = 0.0
 timeout_rate = 0.0
 "#;
 
-/// The same, with errors: 10 % of requests get a 429, 5 % a 5xx, 2 % a timeout.
+/// Short, steady responses with errors: 10 % of requests get a 429, 5 % a 5xx, 2 % a timeout.
 const CHAOS: &str = r#"[latency]
 profile = "fast"
 
@@ -37,8 +38,8 @@ timeout_rate = 0.02
 timeout_after_ms = 5000
 "#;
 
-/// What llmsim's throughput benchmark asks for: no pauses, answers so short that the server's own
-/// work is all there is.
+/// The settings of llmsim's throughput benchmark: no pauses, and responses so short that only the
+/// server's own work remains.
 const THROUGHPUT: &str = r#"[latency]
 profile = "instant"
 
@@ -52,24 +53,24 @@ server_error_rate = 0.0
 timeout_rate = 0.0
 "#;
 
-/// llmsim's own nine starter scenarios, which its program does not carry.
+/// The nine starter scenarios of llmsim, which its binary does not contain.
 const SCENARIOS: &str = include_str!("../../assets/scenarios.json");
 
-/// How a started server behaves.
+/// Settings of a started server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {
-    /// Short, steady, flawless answers.
+    /// Short, steady responses without errors.
     Benchmark,
-    /// The same with errors injected.
+    /// Short, steady responses with injected errors.
     Chaos,
-    /// No pauses, 16 tokens, flawless.
+    /// No pauses, 16 tokens, no errors.
     Throughput,
-    /// A user's own configuration.
+    /// The user's own configuration.
     File(PathBuf),
 }
 
 impl Settings {
-    /// What a spec asks for.
+    /// Returns the settings for a spec.
     pub(super) fn of(spec: &Spec) -> Self {
         match &spec.config {
             _ if spec.chaos => Self::Chaos,
@@ -79,8 +80,8 @@ impl Settings {
         }
     }
 
-    /// The configuration itself. A file is read and its syntax checked, so that a slip is reported
-    /// before anything is started.
+    /// Returns the configuration itself. A file is read and its syntax checked, so that a mistake
+    /// is reported before anything is started.
     pub(super) fn text(&self) -> Result<String, ServerError> {
         let path = match self {
             Self::Benchmark => return Ok(BENCHMARK.to_owned()),
@@ -94,8 +95,8 @@ impl Settings {
         Ok(text)
     }
 
-    /// The file of the starter scenarios, and the configuration that names it. None with a
-    /// configuration of the user's.
+    /// Returns the file of the starter scenarios, and the configuration that names it. `None` for
+    /// the user's own configuration.
     pub(super) fn with_scenarios(&self, text: &str) -> Result<Option<(ConfigFile, String)>, ServerError> {
         if matches!(self, Self::File(_)) {
             return Ok(None);
@@ -107,7 +108,8 @@ impl Settings {
         Ok(Some((file, text)))
     }
 
-    /// The arguments that name the configuration, and the file behind them, if one was needed.
+    /// Returns the arguments that name the configuration, and the file behind them, if one was
+    /// needed.
     pub(super) fn file(&self, text: &str) -> Result<(Option<ConfigFile>, Vec<OsString>), ServerError> {
         if let Self::File(path) = self {
             return Ok((None, vec!["--config".into(), path.into()]));
@@ -119,13 +121,13 @@ impl Settings {
     }
 }
 
-/// A configuration of our own, which another process can read for as long as this value lives.
+/// A configuration file of our own, which another process can read while this value exists.
 #[derive(Debug)]
 pub(super) enum ConfigFile {
-    /// In memory, and read by way of our own process: it needs no folder that can be written to,
-    /// and goes when we go, however that is.
+    /// A file in memory, read through `/proc` of this process. It does not need a writable folder,
+    /// and disappears with this process, however it ends.
     Memory(File),
-    /// Where there are no files in memory.
+    /// A file on disk, if files in memory are not available.
     Disk(NamedTempFile),
 }
 
@@ -235,7 +237,7 @@ mod tests {
         let path = PathBuf::from(&arguments[1]);
         assert_eq!(arguments[0], "--config");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), CHAOS);
-        // Another thread may have opened something under the same number meanwhile.
+        // Another thread may have reused the descriptor's number meanwhile.
         let which = || std::fs::metadata(&path).map(|file| (file.dev(), file.ino())).ok();
         let before = which();
         drop(file);

@@ -1,4 +1,4 @@
-//! How a server is started: which program, with which settings, on which port.
+//! Starts a server: chooses the program, its settings and its port.
 
 use super::child::{Child, Launch};
 use super::listen::{free_address, listen_address, reachable};
@@ -12,32 +12,32 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Pause between two looks at a server that is starting: short beside its start, long beside a
-/// look.
+/// Pause between two probes of a starting server: short compared with its start, long compared with
+/// a probe.
 const READY_POLL: Duration = Duration::from_millis(20);
-/// Longest wait for one answer to `GET /health`; also bounds how late a Ctrl-C is noticed.
+/// Longest wait for one response to `GET /health`. Also bounds how late a Ctrl-C is noticed.
 const HEALTH_TIMEOUT: Nanos = Nanos::from_secs(1);
-/// Shortest wait for one: the last look before the time is up must still tell a refusal from
-/// silence.
+/// Shortest wait for a response: the last probe before the time is up must still tell a refusal
+/// from silence.
 const LAST_HEALTH_TIMEOUT: Nanos = Nanos::from_millis(100);
 /// Longest wait for `--version`.
 const VERSION_TIMEOUT: Nanos = Nanos::from_secs(1);
-/// How often another free port is tried when someone takes the chosen one between our look and the
-/// server's bind.
+/// How many free ports are tried if another program takes the chosen one before the server binds
+/// it.
 const PORT_ATTEMPTS: u32 = 3;
-/// Silences llmsim's log. It adds `llmsim=info` and `tower_http=debug` to whatever `RUST_LOG` says,
-/// and the more specific target wins; everything it logs comes from below these two. A logged
-/// request costs the server throughput and fills the disk.
+/// Silences llmsim's log. llmsim adds `llmsim=info` and `tower_http=debug` to whatever `RUST_LOG`
+/// says, but the more specific target wins, and all its messages come from below these two. A
+/// logged request costs the server throughput and fills the disk.
 const QUIET_LOG: &str = "off,llmsim::cli=off,tower_http::trace=off";
 
-/// How tokio, which llmsim runs on, is told its number of threads.
+/// The variable that sets the number of threads of tokio, on which llmsim runs.
 const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
 
-/// What to start.
+/// The server to start.
 #[derive(Debug, Clone, Copy)]
 pub struct Starter<'a> {
-    /// This program's file, which supervises the server and is the embedded one. Tests name the
-    /// file, since they are another program.
+    /// This program's file, which supervises the server and contains the embedded one. Tests name
+    /// the file, since they are another program.
     pub own: &'a Path,
     pub spec: &'a Spec,
     /// Confines the server to these cores.
@@ -51,17 +51,17 @@ struct Command {
 }
 
 impl Starter<'_> {
-    /// Starts the server and waits until it answers. `progress` gets a line now and then; a set
+    /// Starts the server and waits until it responds. `progress` gets a line now and then. A set
     /// `stop` (Ctrl-C) ends the wait with [`ServerError::Interrupted`].
     ///
     /// Call it on the main thread: the kernel kills the server when the *thread* that started it
-    /// ends, so that nothing survives us whatever way we end.
+    /// ends, so that the server never survives this process.
     pub fn start(self, progress: &mut dyn FnMut(&str), stop: &AtomicBool) -> Result<Server, ServerError> {
         let settings = Settings::of(self.spec);
         let text = settings.text()?;
         let (mut identity, program) = self.program(progress, stop)?;
-        // The file is ours alone and gone as soon as the server has read it, which it has when it
-        // answers.
+        // Only this process has the file. It can be dropped once the server responds, since the
+        // server has read it by then.
         let scenarios = if self.spec.scenarios { settings.with_scenarios(&text)? } else { None };
         let text = scenarios.as_ref().map_or(&text, |(_, text)| text);
         let (_file, config) = match &self.spec.source {
@@ -76,7 +76,7 @@ impl Starter<'_> {
         Ok(Server { child, owners, addr, identity })
     }
 
-    /// Finds or builds the program, and says what it is.
+    /// Finds or builds the program. Returns its identity and its path.
     fn program(self, progress: &mut dyn FnMut(&str), stop: &AtomicBool) -> Result<(Identity, PathBuf), ServerError> {
         let source = &self.spec.source;
         let mut identity = Identity { kind: source.name(), version: None, git_commit: None, git_dirty: None };
@@ -100,7 +100,7 @@ impl Starter<'_> {
         Ok((identity, program))
     }
 
-    /// Chooses a port, starts the program on it and waits until it answers.
+    /// Chooses a port, starts the program on it and waits until it responds.
     fn start_on_a_port(
         self,
         command: &Command,
@@ -144,7 +144,7 @@ impl Starter<'_> {
     }
 }
 
-/// For people: `embedded llmsim 0.6.0`, `/opt/llmsim`.
+/// Describes the server for people: `embedded llmsim 0.6.0`, `/opt/llmsim`.
 fn described(spec: &Spec, program: &Path) -> String {
     match spec.source {
         Source::Embedded => format!("embedded llmsim {EMBEDDED_VERSION}"),
@@ -153,8 +153,8 @@ fn described(spec: &Spec, program: &Path) -> String {
     }
 }
 
-/// The command line that llmsim's `serve`, our own and our `origin` understand alike. An IPv6
-/// address needs its brackets: llmsim puts host and port together as text.
+/// Returns the command line that llmsim's `serve`, our own `serve` and our `origin` all understand.
+/// An IPv6 address needs its brackets: llmsim joins host and port as text.
 fn arguments(source: &Source, listen: SocketAddr, config: &[OsString]) -> Vec<OsString> {
     let host = match listen.ip() {
         IpAddr::V4(ip) => ip.to_string(),
@@ -167,7 +167,7 @@ fn arguments(source: &Source, listen: SocketAddr, config: &[OsString]) -> Vec<Os
     args
 }
 
-/// Polls until `GET /health` answers, the child ends, the time is up or the user interrupts.
+/// Polls until `GET /health` succeeds, the child ends, the time is up or the user interrupts.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
 fn wait_until_ready(
     child: &Child,
@@ -183,16 +183,16 @@ fn wait_until_ready(
         }
         let left = ready_within.since(Nanos::from(started.elapsed()));
         let health = probe::health(&[addr], &host, "/health", left.clamp(LAST_HEALTH_TIMEOUT, HEALTH_TIMEOUT));
-        // Asked after the look: an answer counts only when it came from a child that is alive.
+        // Checked after the probe: a response counts only if the child is still alive.
         if let Some(status) = child.exited() {
             return Err(ServerError::Exited { status, last_lines: child.last_lines() });
         }
         if health == Health::Healthy {
-            // Somebody else may have taken the port before the child could, and be well, too.
+            // Another healthy server may have taken the port before the child could.
             return match ports::owners(child.pid(), addr) {
                 Some(owners) if owners.is_empty() => Err(ServerError::PortTaken { addr }),
                 Some(owners) => Ok(owners),
-                // The kernel does not tell: the last of the processes below the child is the least
+                // The kernel does not tell. The last of the processes below the child is the least
                 // likely to be a wrapper.
                 None => Ok(family::descendants(child.pid()).last().copied().into_iter().collect()),
             };
@@ -205,7 +205,8 @@ fn wait_until_ready(
     }
 }
 
-/// What `PROGRAM --version` says, without the program's name; none when it says nothing in time.
+/// Returns the output of `PROGRAM --version` without the program's name. `None` if there is none in
+/// time.
 fn version_of(own: &Path, program: &Path) -> Option<String> {
     let args = ["--version".into()];
     let mut child = Child::spawn(&Launch { own, cores: None, program, args: &args, env: &[], dir: None }).ok()?;
@@ -216,8 +217,8 @@ fn version_of(own: &Path, program: &Path) -> Option<String> {
     Some(without_name(first))
 }
 
-/// A version without the name of llmsim. What another build of this tool says is the tool's own
-/// version, and not that of the simulator in it.
+/// Removes the name of llmsim from a version. Another build of this tool reports the tool's own
+/// version, not that of the simulator inside.
 fn without_name(line: &str) -> String {
     if line.starts_with("llmsim-blast ") {
         return format!("embedded in {line}");

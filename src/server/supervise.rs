@@ -1,24 +1,24 @@
-//! The step between us and a child: a process of our own that watches over the server, and ends it
-//! when we end.
+//! The process between this program and a child: it supervises the server, and ends it when this
+//! program ends.
 //!
 //! ```text
-//!   llmsim-blast ─▶ supervise ─▶ supervise --exec ─exec─▶ the program ─▶ whatever it starts
-//!        └── a pipe ──▲  the end of the pipe is our end, whatever way we ended
+//!   llmsim-blast ─▶ supervise ─▶ supervise --exec ─exec─▶ the program ─▶ its own children
+//!        └── a pipe ──▲  the end of the pipe means that llmsim-blast has ended, in whatever way
 //! ```
 //!
-//! The supervisor adopts what the program leaves behind (it is a "subreaper", prctl(2)), so that
-//! nothing gets away by forking twice or by a session of its own. When the program ends, when we
-//! end, even by SIGKILL, or when SIGTERM was not enough, it kills everything below it, and then
-//! ends as the program has ended. The second step ties the program to the supervisor (parent-death
-//! signal).
+//! The supervisor adopts orphans of the program (it is a "subreaper", prctl(2)), so that no process
+//! escapes by forking twice or by a session of its own. It kills everything below it when the
+//! program ends, when llmsim-blast ends (even by SIGKILL), or when SIGTERM was not enough. Then it
+//! ends in the same way as the program. The second step ties the program to the supervisor
+//! (parent-death signal).
 //!
-//! What cannot be had in an ordinary process: when supervisor and test are both killed with SIGKILL
-//! in one instant, the program goes, but a process that it has started in a session of its own is
-//! left.
+//! One case cannot be covered by an ordinary process: if supervisor and test are both killed with
+//! SIGKILL at the same instant, the program ends, but a process that it has started in a session of
+//! its own remains.
 //!
-//! What is set here belongs to the process and survives `exec`: the cores, the limit of file
-//! descriptors. The process group is made by the spawn itself, so that Ctrl-C in the terminal
-//! reaches only us; and the standard library clears the signal mask on the way.
+//! The supervisor sets process attributes that survive `exec`: the cores, and the limit of file
+//! descriptors. The spawn itself makes the process group, so that Ctrl-C in the terminal reaches
+//! only llmsim-blast. The standard library clears the signal mask on the way.
 
 use super::{ServerError, family};
 use crate::host::limits;
@@ -37,27 +37,27 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-/// Between two rounds of killing what is left.
+/// Pause between two rounds of killing the remaining processes.
 const ROUND: Duration = Duration::from_millis(5);
-/// Rounds until what is left is not ours to kill: a process that another user runs, or one that the
-/// kernel does not let go.
+/// Rounds after which the rest is given up: a process of another user, or one that the kernel does
+/// not release.
 const MOST_ROUNDS: u32 = 200;
 
-/// What to run, and under which conditions. Plain data.
+/// The program to run, and its conditions. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SupervisorArgs {
-    /// The cores to stay on; empty means all.
+    /// The cores to stay on. Empty means all.
     pub cores: Vec<usize>,
-    /// The process whose end shall be ours.
+    /// The process whose end also ends this one.
     pub parent: u32,
-    /// Become the program, instead of watching over it.
+    /// Become the program instead of supervising it.
     pub exec: bool,
     pub program: OsString,
     pub args: Vec<OsString>,
 }
 
 impl SupervisorArgs {
-    /// The arguments that say all this to another copy of ourselves.
+    /// Returns the arguments that pass all this to another copy of this program.
     pub(super) fn arguments(&self) -> Vec<OsString> {
         let mut line: Vec<OsString> = vec!["supervise".into(), "--parent".into(), self.parent.to_string().into()];
         if !self.cores.is_empty() {
@@ -74,7 +74,7 @@ impl SupervisorArgs {
     }
 }
 
-/// Watches over the program, or becomes it. Returns only when that failed.
+/// Supervises the program, or becomes it. Returns only if that failed.
 pub fn supervise(args: &SupervisorArgs) -> ServerError {
     let result = if args.exec { become_program(args) } else { watch_over(args) };
     match result {
@@ -83,7 +83,7 @@ pub fn supervise(args: &SupervisorArgs) -> ServerError {
     }
 }
 
-/// Nothing: there is no way back.
+/// The return type of functions that cannot succeed by returning.
 enum Never {}
 
 fn become_program(args: &SupervisorArgs) -> Result<Never, ServerError> {
@@ -94,10 +94,10 @@ fn become_program(args: &SupervisorArgs) -> Result<Never, ServerError> {
     Err(failed(&format!("run {}", args.program.display()), source))
 }
 
-/// What happens to a supervisor.
+/// An event for a supervisor.
 enum Event {
     Signal(i32),
-    /// The other end of our standard input is closed.
+    /// The other end of standard input was closed.
     ParentGone,
 }
 
@@ -106,7 +106,8 @@ fn watch_over(args: &SupervisorArgs) -> Result<Never, ServerError> {
     let (sender, events) = channel();
     follow_signals(sender.clone()).map_err(watching)?;
     follow_parent(sender).map_err(watching)?;
-    // Asked once the pipe is followed: one that ended before closed its end before.
+    // Checked after the pipe is followed: if the parent ended earlier, its end of the pipe is
+    // closed.
     check_parent(args.parent)?;
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| watching(e.into()))?;
@@ -114,8 +115,7 @@ fn watch_over(args: &SupervisorArgs) -> Result<Never, ServerError> {
         let cores: Vec<_> = args.cores.iter().map(ToString::to_string).collect();
         failed(&format!("keep the server on the cores {}", cores.join(", ")), e)
     })?;
-    // A server takes one descriptor a connection; one that cannot have more is still worth
-    // starting.
+    // A server takes one descriptor per connection. A server with a low limit is still useful.
     let _ = limits::raise_nofile(0);
     let own = std::env::current_exe().map_err(|e| failed("find this program's own file", e))?;
     let inner = SupervisorArgs { cores: Vec::new(), parent: std::process::id(), exec: true, ..args.clone() };
@@ -149,14 +149,14 @@ fn follow_signals(sender: Sender<Event>) -> io::Result<()> {
 fn follow_parent(sender: Sender<Event>) -> io::Result<()> {
     std::thread::Builder::new().spawn(move || {
         let mut byte = [0];
-        // Nothing is ever written: whatever ends the wait is the end.
+        // Nothing is ever written to the pipe, so any other result is its end.
         while io::stdin().read(&mut byte).is_ok_and(|n| n > 0) {}
         let _ = sender.send(Event::ParentGone);
     })?;
     Ok(())
 }
 
-/// Takes leave of all children that have ended, and says how the program did if it is one of them.
+/// Reaps all children that have ended. Returns how the program ended if it is one of them.
 fn reap(program: Pid) -> Option<WaitStatus> {
     let mut ended = None;
     loop {
@@ -168,8 +168,8 @@ fn reap(program: Pid) -> Option<WaitStatus> {
     }
 }
 
-/// Our process group already has the signal, from the sender that signalled us. What has left the
-/// group gets it from here.
+/// Sends SIGTERM to processes outside our process group. The group already has the signal from its
+/// sender.
 fn tell_other_groups() {
     let ours = getpgid(None).ok();
     for pid in family::descendants(std::process::id()) {
@@ -180,7 +180,8 @@ fn tell_other_groups() {
     }
 }
 
-/// Kills everything below us. What is killed may have children, which are ours then.
+/// Kills everything below this process. Children of killed processes are adopted and killed in the
+/// next round.
 #[expect(clippy::disallowed_methods, reason = "waits for other processes; nothing is measured here")]
 fn kill_the_rest(program: Pid, mut ended: Option<WaitStatus>) -> Option<WaitStatus> {
     for _ in 0..MOST_ROUNDS {
@@ -196,12 +197,12 @@ fn kill_the_rest(program: Pid, mut ended: Option<WaitStatus>) -> Option<WaitStat
     ended
 }
 
-/// Ends as the program has ended, for the process that waits for us.
+/// Ends in the same way as the program, for the process that waits for this one.
 fn end_like(ended: Option<WaitStatus>) -> Result<Never, ServerError> {
     match ended {
         Some(WaitStatus::Exited(_, code)) => low_level::exit(code),
         Some(WaitStatus::Signaled(_, signal, _)) => {
-            // The core, if there is one, is the program's.
+            // A core dump, if there is one, is the program's.
             let _ = getrlimit(Resource::RLIMIT_CORE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, 0, hard));
             let _ = low_level::emulate_default_handler(signal as i32);
             let _ = kill(Pid::this(), Signal::SIGKILL);
@@ -211,7 +212,7 @@ fn end_like(ended: Option<WaitStatus>) -> Result<Never, ServerError> {
     low_level::exit(1)
 }
 
-/// A parent that has ended already would never be noticed.
+/// Returns an error if the parent has ended already, since its end would never be noticed.
 fn check_parent(parent: u32) -> Result<(), ServerError> {
     if i64::from(getppid().as_raw()) == i64::from(parent) {
         return Ok(());
@@ -235,7 +236,7 @@ fn stay_on(cores: &[usize]) -> io::Result<()> {
     Ok(nix::sched::sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Other kernels have no such call; the scheduler decides there.
+/// Other kernels lack such a call. The scheduler decides there.
 #[cfg(not(target_os = "linux"))]
 fn stay_on(_cores: &[usize]) -> io::Result<()> {
     Ok(())

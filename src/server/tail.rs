@@ -1,4 +1,4 @@
-//! The last lines that a child said, read on a thread of its own so that the child never blocks on
+//! The last lines of a child's output, read on a separate thread so that the child never blocks on
 //! a full pipe.
 
 use crate::units::Nanos;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// Lines kept: enough for a panic with its backtrace or a compiler's error, few enough to read in a
 /// terminal.
 const MAX_LINES: usize = 40;
-/// Bytes kept of one line; the rest is dropped. Longer ones are progress bars and dumps.
+/// Bytes kept of one line. The rest is dropped: longer lines are progress bars and dumps.
 const MAX_LINE_BYTES: usize = 400;
 /// Bytes read at once.
 const READ_BYTES: usize = 4096;
@@ -52,13 +52,13 @@ impl Tail {
         Ok(tail)
     }
 
-    /// What is kept now, oldest first.
+    /// Returns the lines kept now, oldest first.
     pub(super) fn lines(&self) -> Vec<String> {
         self.lock().lines.iter().cloned().collect()
     }
 
-    /// The lines since the `seen`-th, and how many there have been; those that are no longer kept
-    /// are left out.
+    /// Returns the lines since the `seen`-th, except those that are no longer kept, and how many
+    /// there have been.
     pub(super) fn since(&self, seen: usize) -> (Vec<String>, usize) {
         let state = self.lock();
         let new = (state.seen - seen).min(state.lines.len());
@@ -72,14 +72,15 @@ impl Tail {
         drop(self.closed.wait_timeout_while(state, limit.to_duration(), |state| !state.closed));
     }
 
-    /// A panic elsewhere leaves the lines as they are: they are worth printing all the more.
+    /// Locks the state. A panic elsewhere leaves the lines valid, and makes them all the more worth
+    /// printing.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Takes in bytes as they come, cut anywhere.
+    /// Takes bytes as they arrive, split anywhere.
     fn take(&mut self, mut bytes: &[u8]) {
         while let Some(at) = memchr::memchr(b'\n', bytes) {
             self.extend_partial(&bytes[..at]);
