@@ -1,30 +1,31 @@
-//! Bytes ↔ frames: a length of four bytes, a kind, and so many bytes. A length is believed only up
-//! to a bound, and nothing is allocated for it: memory grows with what has arrived.
+//! Converts between bytes and frames: a length of four bytes, a kind, and a body of that length.
+//! Lengths are bounded, and memory is not allocated in advance: it grows with the bytes that have
+//! arrived.
 
 use crate::units::plural;
 
 /// Bytes before a frame's body: its length, big-endian, and its kind.
 const HEAD: usize = 5;
 
-/// The most that a stranger may send at once: a hello is a tenth of it.
+/// The longest frame from a stranger. A hello takes about a quarter of it.
 pub(super) const MOST_OF_A_STRANGER: usize = 1_024;
-/// The most that a shard may: a second of hundreds of kinds of request.
+/// The longest frame from a shard: a second with hundreds of kinds of request.
 pub(super) const MOST_OF_A_SHARD: usize = 8 << 20;
-/// Bytes of a part of a result.
+/// Bytes in one part of a result.
 pub(super) const PART: usize = 64 * 1_024;
 
-/// What a frame's body is.
+/// The content of a frame's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// JSON of a [`super::message::Message`].
     Message,
-    /// A second of a shard, as the caller has written it.
+    /// A second of a shard, in the caller's own format.
     Second,
     /// A part of a shard's result.
     Part,
     /// A shard's result so far.
     SoFar,
-    /// What a step came to at a shard, as the caller has written it.
+    /// The result of a step at a shard, in the caller's own format.
     Step,
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Frame {
     pub(super) body: Vec<u8>,
 }
 
-/// Why bytes are no frames.
+/// A reason why bytes are not valid frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FrameError {
     #[error("a frame of {}, and at most {most} are read", plural(*.length, "byte"))]
@@ -51,7 +52,7 @@ pub(super) enum FrameError {
     UnknownKind,
 }
 
-/// A frame as it is sent.
+/// Encodes a frame for sending.
 pub(super) fn encoded(kind: Kind, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD + body.len());
     bytes.extend_from_slice(&(body.len() as u32).to_be_bytes());
@@ -60,11 +61,11 @@ pub(super) fn encoded(kind: Kind, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Frames out of bytes as they arrive.
+/// Decodes frames from bytes as they arrive.
 #[derive(Debug)]
 pub(super) struct Frames {
     buffer: Vec<u8>,
-    /// Bytes of the buffer that were handed on.
+    /// Bytes of the buffer that belong to frames already returned.
     read: usize,
     most: usize,
 }
@@ -74,7 +75,7 @@ impl Frames {
         Self { buffer: Vec::new(), read: 0, most }
     }
 
-    /// From now on frames may be so long.
+    /// Changes the longest allowed frame.
     pub(super) fn allow(&mut self, most: usize) {
         self.most = most;
     }
@@ -85,7 +86,7 @@ impl Frames {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next frame; none until all of it is there.
+    /// Returns the next frame. `None` until all of it has arrived.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let Some((&[a, b, c, d, kind], rest)) = self.buffer[self.read..].split_first_chunk::<HEAD>() else {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! The side of every shard but the first: it connects, proves itself, begins when it is told,
-//! sends its seconds, and hands its result over when it is asked.
+//! The protocol at every shard except shard 0: it connects, proves that it has the key, begins when
+//! told to, sends its seconds, and hands over its result when asked.
 
 use super::frame::{Frame, Frames, Kind, MOST_OF_A_SHARD, PART, encoded};
 use super::message::{Cause, Message, PROTOCOL, Stop, Who, printable};
@@ -12,22 +12,22 @@ const RETRY: Nanos = Nanos::from_millis(250);
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    /// Not connected; tries again then.
+    /// Not connected. Tries again at `again`.
     Away {
         again: Nanos,
     },
     /// A connection is being opened.
     Opening,
-    /// Connected; shard 0 is to say something.
+    /// Connected. Waits for the challenge of shard 0.
     Strange {
         by: Nanos,
     },
-    /// The hello is sent: what shard 0 has to prove itself with.
+    /// The hello was sent. Waits for the proof of shard 0, which covers this nonce.
     Introduced {
         by: Nanos,
         host_nonce: String,
     },
-    /// Shard 0 knows us.
+    /// Shard 0 has accepted this shard.
     Seated,
     Over,
 }
@@ -36,9 +36,9 @@ enum State {
 pub(super) struct Guest {
     who: Who,
     key: Key,
-    /// Where shard 0 is, for messages.
+    /// The address of shard 0, for messages.
     place: String,
-    /// Shard 0 has to be met by then.
+    /// The deadline for meeting shard 0.
     until: Nanos,
     timeout: Nanos,
     state: State,
@@ -47,7 +47,7 @@ pub(super) struct Guest {
     nonce: String,
     heard: Nanos,
     alive_at: Nanos,
-    /// What was prepared before shard 0 knew us.
+    /// The plan that was prepared before shard 0 accepted this shard.
     ready: Option<String>,
     asked: bool,
     result: Option<Vec<u8>>,
@@ -85,7 +85,7 @@ impl Guest {
         }
     }
 
-    /// What is longer than shard 0 reads is not sent.
+    /// Sends a frame, unless it is longer than shard 0 reads.
     fn send(&mut self, kind: Kind, body: &[u8]) {
         if self.state == State::Seated && body.len() <= MOST_OF_A_SHARD {
             self.actions.push(Action::Send(self.id, encoded(kind, body)));
@@ -99,7 +99,7 @@ impl Guest {
         self.state = State::Over;
     }
 
-    /// Shard 0 is gone while it was needed.
+    /// Handles the loss of shard 0 while it was needed.
     fn lose(&mut self, text: &str) {
         self.end();
         self.stop(Stop { cause: Cause::Lost, shard: 0, text: text.to_owned() });
@@ -112,7 +112,7 @@ impl Guest {
         }
     }
 
-    /// It was no shard 0, or is not ready: tries again.
+    /// Drops a connection to a peer that is not shard 0, or not ready. Tries again later.
     fn drop_connection(&mut self, now: Nanos) {
         self.actions.push(Action::Close(self.id));
         self.state = State::Away { again: now.saturating_add(RETRY) };

@@ -1,5 +1,5 @@
-//! The side of shard 0: it tells shards from strangers, waits until all are ready, starts them in
-//! one instant, hears their seconds, and takes their results.
+//! The protocol at shard 0: it tells shards from strangers, waits until all shards are ready,
+//! starts them at one instant, receives their seconds, and takes their results.
 
 use super::frame::{Frame, Frames, Kind, MOST_OF_A_SHARD, MOST_OF_A_STRANGER};
 use super::message::{Cause, Message, PROTOCOL, Stop, Who, printable};
@@ -10,23 +10,23 @@ use super::step::{ALIVE_EVERY, Action, Command, Event, Id, Machine, SILENCE};
 use crate::units::{Nanos, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Strangers that are heard at once, beside the shards that are expected.
+/// Strangers that may be connected at once, beside the expected shards.
 const STRANGERS: usize = 64;
-/// Between the last clock's answer and the start: time for the word to arrive, and to be ready for
-/// it. A round trip to the farthest shard is added twice.
+/// Time between the last reading of the clocks and the start: enough for the message to arrive, and
+/// for shards to prepare. Two round trips to the farthest shard are added.
 const LEAD: Nanos = Nanos::from_millis(500);
 /// How many missing shards are named.
 const NAMED: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Not all are here and ready.
+    /// Some shards are missing or not ready.
     Gathering,
-    /// All are; their clocks are being read.
+    /// All shards are ready. Their clocks are being read.
     Reading,
-    /// The instant of the start is known.
+    /// The start has been set.
     Started,
-    /// We have left.
+    /// Shard 0 has left.
     Over,
 }
 
@@ -48,27 +48,27 @@ pub(super) struct Host {
     until: Nanos,
     phase: Phase,
     strangers: BTreeMap<Id, Stranger>,
-    /// Shard 1 is the first.
+    /// The other shards, beginning with shard 1.
     seats: Vec<Seat>,
-    /// What we have prepared.
+    /// The plan that shard 0 has prepared.
     ready: Option<String>,
-    /// How late we were ourselves.
+    /// How late the load of shard 0 began.
     late: Option<Nanos>,
     has_told_spread: bool,
-    /// Somebody looks at the whole.
+    /// True if shard 0 has a viewer of the whole.
     is_watched: bool,
-    /// What all are to start next; none is the test itself.
+    /// The step that all shards start next. `None` for the test itself.
     step: Option<String>,
     stop: Option<Stop>,
     alive_at: Nanos,
-    /// What was said of strangers: each thing once.
+    /// Lines about strangers. Each is reported once.
     told: BTreeSet<String>,
     actions: Vec<Action>,
     events: Vec<Event>,
 }
 
 impl Host {
-    /// `who` is ourselves. Results may have so many bytes.
+    /// Makes the host. `who` identifies shard 0.
     pub(super) fn new(who: Who, key: Key, most_of_a_result: usize, timeout: Nanos, now: Nanos) -> Self {
         let seats = (1..who.count).map(|_| Seat::default()).collect();
         Self {
@@ -93,7 +93,7 @@ impl Host {
         }
     }
 
-    /// The same, if somebody looks at the whole.
+    /// Sets whether shard 0 has a viewer of the whole.
     pub(super) fn watched(self, is_watched: bool) -> Self {
         Self { is_watched, ..self }
     }
@@ -109,7 +109,7 @@ impl Host {
         }
     }
 
-    /// The shard of a connection.
+    /// Returns the shard of a connection.
     fn shard_of(&self, id: Id) -> Option<u32> {
         self.seats.iter().position(|seat| seat.id == Some(id)).map(|at| at as u32 + 1)
     }
@@ -124,7 +124,7 @@ impl Host {
         }
     }
 
-    /// A peer that may not take part. `line` is what the user is told, each once.
+    /// Refuses a peer. `line` is shown to the user, once.
     fn refuse(&mut self, id: Id, why: &str, line: String) {
         self.say(id, &Message::Refused { why: why.to_owned() });
         self.show_out(id, line);
@@ -168,7 +168,7 @@ impl Host {
         self.events.push(Event::Said(format!("shard {} is here, from {peer} ({here} of {count})", who.shard)));
     }
 
-    /// Why a shard that has the key may not take part all the same.
+    /// Returns why a shard with the right key may not take part, if so.
     fn objection(&self, who: &Who) -> Option<String> {
         let ours = &self.who;
         let short = |hash: &str| printable(hash).chars().take(12).collect::<String>();
@@ -249,7 +249,7 @@ impl Host {
         }
     }
 
-    /// What is next, once all have done what comes before.
+    /// Continues with the next phase once all shards have finished the current one.
     fn go_on(&mut self, now: Nanos) {
         if self.stop.is_some() {
             return;
@@ -299,7 +299,7 @@ impl Host {
         self.events.push(Event::Start { at, error: Nanos::ZERO, watched, step });
     }
 
-    /// Once all have begun: how far apart they were.
+    /// Once all shards have begun, reports how far apart they were.
     fn tell_spread(&mut self) {
         let lates: Vec<Nanos> = self.seats.iter().filter_map(|seat| seat.late).chain(self.late).collect();
         if self.has_told_spread || lates.len() < self.seats.len() + 1 {
@@ -318,8 +318,8 @@ impl Host {
         self.events.push(Event::Said(line));
     }
 
-    /// A shard that will not say anything any more. All end with it, unless it had nothing left to
-    /// say.
+    /// Handles a shard that will not send anything any more. All shards end with it, unless its
+    /// result is complete.
     fn lose(&mut self, shard: u32, text: &str) {
         let Some(seat) = self.seat(shard) else { return };
         let Some(id) = seat.id.take() else { return };
@@ -347,11 +347,11 @@ impl Host {
         self.events.push(Event::Stop(stop));
     }
 
-    /// Not all were here in time.
+    /// Gives up because some shards were not ready in time.
     fn give_up(&mut self) {
         let seats = || (1..).zip(&self.seats);
         let absent: Vec<u32> = seats().filter(|(_, seat)| seat.id.is_none()).map(|(shard, _)| shard).collect();
-        // We may be the last.
+        // Shard 0 itself may be the last.
         let ours = self.ready.is_none().then_some(0);
         let unready = seats().filter(|(_, seat)| seat.ready.is_none()).map(|(shard, _)| shard);
         let (shards, what) =
@@ -362,7 +362,7 @@ impl Host {
     }
 }
 
-/// `shards 0, 2 of 4`
+/// Formats `shards 0, 2 of 4`.
 fn named(shards: &[u32], count: u32) -> String {
     let noun = if shards.len() == 1 { "shard" } else { "shards" };
     let few: Vec<String> = shards.iter().take(NAMED).map(u32::to_string).collect();
@@ -370,7 +370,7 @@ fn named(shards: &[u32], count: u32) -> String {
     format!("{noun} {}{more} of {count}", few.join(", "))
 }
 
-/// An address without its port, which differs for each connection.
+/// Returns an address without its port, which differs for each connection.
 fn host_of(peer: &str) -> &str {
     peer.rsplit_once(':').map_or(peer, |(host, _)| host)
 }
@@ -396,7 +396,7 @@ impl Machine for Host {
         } else if let Some(stranger) = self.strangers.get_mut(&id) {
             stranger.frames.push(bytes);
         }
-        // Who a stranger is may turn out on the way.
+        // A stranger may become a shard within these bytes.
         loop {
             if let Some(shard) = self.shard_of(id) {
                 match self.seat(shard).map(|seat| seat.frames.next()) {
@@ -438,7 +438,7 @@ impl Machine for Host {
             Command::Stop { cause, text } => self.stop_all(Stop { cause, shard: 0, text }),
             Command::Step { text } if self.phase == Phase::Started && self.stop.is_none() => {
                 self.step = Some(text);
-                // Clocks drift apart in a long test: they are read again.
+                // Clocks drift apart in a long test, so they are read again.
                 for seat in &mut self.seats {
                     (seat.offset, seat.asked_rounds) = (Offset::default(), 0);
                 }
@@ -469,7 +469,7 @@ impl Machine for Host {
                 let ids: Vec<Id> = shards.chain(std::mem::take(&mut self.strangers).into_keys()).collect();
                 self.actions.extend(ids.into_iter().map(Action::Close));
             }
-            // Before the first start, or once all end, no step begins.
+            // No step begins before the first start, or once all shards end.
             Command::Step { .. }
             | Command::Second(_)
             | Command::StepOver(_)
@@ -499,7 +499,7 @@ impl Machine for Host {
     }
 
     fn due(&self) -> Nanos {
-        // Silence and strangers are looked for as often as we say that we are alive.
+        // Silent shards and strangers are checked as often as alive messages are sent.
         let gathering = self.phase == Phase::Gathering && self.stop.is_none();
         self.alive_at.min(if gathering { self.until } else { Nanos::MAX })
     }

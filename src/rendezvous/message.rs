@@ -1,44 +1,45 @@
-//! What shards say to each other.
+//! The messages between shards.
 
 use super::frame::{Kind, encoded};
 use serde::{Deserialize, Serialize};
 
-/// Version of what is said. Another one is refused.
+/// Version of the protocol. Other versions are refused.
 pub(super) const PROTOCOL: u32 = 3;
 
-/// One thing that is said, as JSON.
+/// One message, sent as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Message {
     /// Shard 0 to every peer that connects: the challenge that proves the key.
     Challenge { protocol: u32, nonce: String },
-    /// The answer: who it is, and the proof.
+    /// The reply to the challenge: the identity of the shard, and the proof that it has the key.
     Hello { who: Who, nonce: String, proof: String },
-    /// Shard 0 knows the key as well.
+    /// Shard 0 accepts the shard, and proves that it has the key as well.
     Welcome { proof: String },
-    /// Shard 0 does not want it, and says why.
+    /// Shard 0 refuses the peer, for this reason.
     Refused { why: String },
     /// A shard has prepared this plan.
     Ready { plan: String },
-    /// What is the time there?
+    /// Asks for the receiver's clock.
     Ping { n: u32 },
     /// The sender's clock, in ns.
     Pong { n: u32, now: u64 },
-    /// The load begins when the receiver's clock, in ns, says so. `error` is how far that may be
-    /// off, in ns. If shard 0 is `watched`, seconds hold everything that was recorded in them. Of a
-    /// test of several steps, `step` says which one begins, as the caller has written it.
+    /// The load begins at `at` on the receiver's clock, in ns. `error` is the error of that
+    /// instant, in ns. If shard 0 is `watched`, seconds must hold everything that was recorded in
+    /// them. In a test of several steps, `step` is the step that begins, in the caller's own
+    /// format.
     Start { at: u64, error: u64, watched: bool, step: Option<String> },
-    /// The load has begun, so many ns after the instant it was to.
+    /// The load has begun, this many ns after the planned instant.
     Started { late: u64 },
-    /// Somebody at shard 0 looks at the result so far: every shard sends its own.
+    /// A viewer at shard 0 wants the result so far. Every shard sends its own.
     Look,
-    /// Nothing else to say for a while.
+    /// Keeps the connection alive.
     Alive,
-    /// The shard's load is over: it sends no more seconds.
+    /// The shard's load is over. It sends no more seconds.
     Ended,
-    /// Everybody ends: why.
+    /// All shards end, for this reason.
     Stop(Stop),
-    /// Shard 0 is ready for the shard's result.
+    /// Shard 0 is ready to receive the shard's result.
     Send,
     /// The result follows, in parts.
     Result { bytes: u64 },
@@ -53,7 +54,7 @@ impl Message {
     }
 }
 
-/// Who a shard is, and which test it is part of.
+/// The identity of a shard, and the test that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Who {
@@ -66,25 +67,25 @@ pub(super) struct Who {
     pub(super) version: String,
 }
 
-/// Why all shards end before their plan does.
+/// The reason why all shards end before their plan does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stop {
     pub(crate) cause: Cause,
-    /// Whose matter it was.
+    /// The shard that caused the stop.
     pub(crate) shard: u32,
-    /// What happened, as the end of a sentence about that shard or the test.
+    /// A text that completes a sentence about that shard or the test.
     pub(crate) text: String,
 }
 
 impl Stop {
-    /// With words that may be printed, and not too many of them: another process has chosen them.
+    /// Returns the same with a short, printable text: another process has chosen it.
     pub(super) fn printable(self) -> Self {
         Self { text: printable(&self.text), ..self }
     }
 }
 
-/// What another process has said, for a terminal.
+/// Makes text from another process safe to print, and cuts it.
 pub(super) fn printable(text: &str) -> String {
     const MOST: usize = 400;
     text.chars().filter(|c| !c.is_control()).take(MOST).collect()
@@ -93,10 +94,10 @@ pub(super) fn printable(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Cause {
-    /// A signal stopped a shard.
+    /// A shard received a signal.
     Signal,
     /// A threshold with `abort_on_fail` has failed on the whole.
     Threshold,
-    /// A shard is gone, or could not go on.
+    /// A shard was lost, or could not continue.
     Lost,
 }

@@ -1,28 +1,28 @@
-//! Shards that know of each other: started in one instant, seen together, ended together.
+//! The rendezvous: shards that start at one instant, are watched together, and end together.
 //!
-//! Shard 0 listens, the others connect and stay connected. Each side is a state machine that is fed
-//! with bytes and time ([`host`], [`guest`]); one thread of the control plane ([`shell`]) moves
-//! bytes between it and std's sockets. Workers see nothing of it.
+//! Shard 0 listens. The other shards connect and stay connected. Each side is a state machine that
+//! is fed with bytes and time ([`host`], [`guest`]). One thread of the control plane ([`shell`])
+//! moves bytes between the machine and the standard library's sockets. Workers are not involved.
 //!
 //! ```text
 //!  guest                                     host (shard 0)
 //!    │ ◀──────────── challenge (nonce) ─────────│
 //!    │── hello (who, nonce, proof) ───────────▶ │   strangers, doubles, other plans: refused
 //!    │ ◀──────────── welcome (proof) ───────────│
-//!    │── ready (plan) ────────────────────────▶ │   all are ready:
+//!    │── ready (plan) ────────────────────────▶ │   once all shards are ready:
 //!    │ ◀──────────── ping ── 8 times ── pong ─▶ │
-//!    │ ◀──────────── start (at, on our clock) ──│
+//!    │ ◀──────────── start (at, guest's clock) ─│
 //!    │── started, a second each second, ended ▶ │
-//!    │ ◀──────────── look ── result so far ───▶ │   if somebody looks at the whole
-//!    │ ◀──────────── ping, pong, start ───────▶ │   of each step, if the test has several
-//!    │── what the step came to ───────────────▶ │
+//!    │ ◀──────────── look ── result so far ───▶ │   when a viewer of the whole asks
+//!    │ ◀──────────── ping, pong, start ───────▶ │   for each step, if the test has several
+//!    │── result of the step ──────────────────▶ │
 //!    │ ◀──────────── send ──────────────────────│   one result at a time
 //!    │── result ──────────────────────────────▶ │
 //!    │ ◀──────────── thanks ────────────────────│   the whole is written
-//!       stop: from either side, at any time; silence of 5 s is the same
+//!       stop: from either side, at any time; silence of 5 s has the same effect
 //! ```
 //!
-//! This room passes seconds and results on. It does not read them.
+//! This module passes on seconds and results without reading them.
 
 mod frame;
 mod guest;
@@ -42,7 +42,7 @@ pub(crate) use step::{Command, Event};
 use crate::units::Nanos;
 use message::{PROTOCOL, Who};
 
-/// One side of a meeting.
+/// The configuration of one shard for the rendezvous.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) shard: u32,
@@ -52,11 +52,11 @@ pub(crate) struct Part {
     /// Version of this tool.
     pub(crate) version: String,
     pub(crate) key: Key,
-    /// All have to be there and ready by then.
+    /// All shards must have connected and be ready within this time.
     pub(crate) timeout: Nanos,
-    /// Most bytes of a result.
+    /// Largest size of a result, in bytes.
     pub(crate) most_of_a_result: usize,
-    /// Shard 0: somebody looks at the whole while it runs.
+    /// At shard 0: true if a viewer shows the whole while it runs.
     pub(crate) is_watched: bool,
 }
 

@@ -1,30 +1,30 @@
-//! How far another machine's monotonic clock is from ours: Cristian's method. The exchange that
-//! was fastest says most, since half of its length bounds the error.
+//! Estimates the offset of another machine's monotonic clock by Cristian's method. The fastest
+//! exchange is the most accurate, since half of its duration bounds the error.
 
 use crate::units::Nanos;
 
-/// Exchanges a shard is asked for.
+/// Exchanges with each shard.
 pub(super) const ROUNDS: u32 = 8;
 
-/// What is known of another clock.
+/// The estimate of another clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Offset {
-    /// When the exchange that is under way was begun.
+    /// When the current exchange began.
     asked: Nanos,
-    /// Exchanges that are over.
+    /// Exchanges that are complete.
     pub(super) rounds: u32,
-    /// Length of the fastest, and their clock less ours in ns.
+    /// Duration of the fastest exchange, and the other clock minus ours, in ns.
     best: Option<(Nanos, i128)>,
 }
 
 impl Offset {
-    /// An exchange begins.
+    /// Begins an exchange. Returns its number.
     pub(super) fn ask(&mut self, now: Nanos) -> u32 {
         self.asked = now;
         self.rounds
     }
 
-    /// The answer to exchange `n` is here, given when their clock said `theirs`.
+    /// Completes exchange `n`. The other clock was at `theirs` when the reply was sent.
     pub(super) fn answer(&mut self, n: u32, theirs: Nanos, now: Nanos) {
         if n != self.rounds {
             return;
@@ -37,13 +37,13 @@ impl Offset {
         }
     }
 
-    /// What their clock says when ours says `at`.
+    /// Returns the other clock's time when ours is at `at`.
     pub(super) fn theirs(&self, at: Nanos) -> Nanos {
         let offset = self.best.map_or(0, |(_, offset)| offset);
         Nanos(u64::try_from(i128::from(at.0) + offset).unwrap_or(0))
     }
 
-    /// Length of the fastest exchange.
+    /// Returns the duration of the fastest exchange.
     pub(super) fn round_trip(&self) -> Nanos {
         self.best.map_or(Nanos::ZERO, |(length, _)| length)
     }

@@ -1,5 +1,6 @@
-//! Proof that the other side has the key, without sending it: HMAC-SHA-256 (RFC 2104) over what
-//! both sides have chosen for this connection alone. What was said on another one proves nothing.
+//! Proves that the other side has the key, without sending the key: HMAC-SHA-256 (RFC 2104) over
+//! nonces that both sides have chosen for this connection alone. Messages of another connection
+//! prove nothing.
 
 use super::message::Who;
 use base64::Engine as _;
@@ -10,14 +11,14 @@ use sha2::Sha256;
 /// Bytes chosen at random for one connection.
 pub(super) type Nonce = [u8; 32];
 
-/// Who proves. A proof of one side is none of the other.
+/// The side that proves. A proof of one side is not valid for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Host,
     Guest,
 }
 
-/// The key of all shards; empty where none is needed.
+/// The key of all shards. Empty if no key is needed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Key(Vec<u8>);
 
@@ -36,7 +37,7 @@ impl Key {
         STANDARD.encode(self.mac(side, nonces, who).finalize().into_bytes())
     }
 
-    /// Takes as long for every wrong proof.
+    /// Returns true if the proof is right. Takes the same time for every wrong proof.
     pub(super) fn proves(&self, proof: &str, side: Side, nonces: (&str, &str), who: &Who) -> bool {
         STANDARD.decode(proof).is_ok_and(|proof| self.mac(side, nonces, who).verify_slice(&proof).is_ok())
     }
@@ -50,7 +51,7 @@ impl Key {
         };
         let Who { protocol, shard, count, plan, version } = who;
         let numbers = format!("{protocol} {shard} {count}");
-        // With their lengths, so that no two lists read the same.
+        // Each part is preceded by its length, so that no two lists give the same bytes.
         for part in ["llmsim-blast rendezvous", side, host, guest, &numbers, plan, version] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());

@@ -1,34 +1,34 @@
-//! What shard 0 keeps of each other shard.
+//! The state that shard 0 keeps of each other shard.
 
 use super::frame::Frames;
 use super::offset::Offset;
 use super::step::Id;
 use crate::units::Nanos;
 
-/// The place of a shard.
+/// The seat of a shard.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// Its connection; none before it came and after it has gone.
+    /// Its connection. `None` before it connects and after it is lost or dismissed.
     pub(super) id: Option<Id>,
     pub(super) peer: String,
     pub(super) frames: Frames,
-    /// When it was heard last.
+    /// When bytes last arrived from it.
     pub(super) heard: Nanos,
     /// Hash of the plan that it has prepared.
     pub(super) ready: Option<String>,
     pub(super) offset: Offset,
-    /// Exchanges about its clock that were begun.
+    /// Clock exchanges that were begun.
     pub(super) asked_rounds: u32,
     /// How late its load began.
     pub(super) late: Option<Nanos>,
-    /// It sends no more seconds.
+    /// True once it sends no more seconds.
     pub(super) has_ended: bool,
-    /// It was lost before it had handed over its result.
+    /// True if it was lost before it handed over its result.
     pub(super) is_gone: bool,
-    /// It may hand over its result.
+    /// True once it was asked for its result.
     pub(super) is_asked: bool,
     pub(super) result: Option<Parts>,
-    /// It has handed over its result, and waits for the end of all.
+    /// True once it has handed over its result and waits for the end of the test.
     pub(super) is_done: bool,
 }
 
@@ -57,20 +57,21 @@ impl Seat {
         Self { id: Some(id), peer, frames, heard: now, ..Self::default() }
     }
 
-    /// So many bytes of a result follow.
+    /// Prepares for a result of this many bytes.
     pub(super) fn begin_result(&mut self, bytes: usize) {
         self.result = Some(Parts { expected: bytes, bytes: Vec::new() });
     }
 }
 
-/// A result on its way. Memory grows with what has arrived, not with what was announced.
+/// A result that is arriving. Memory grows with the bytes that have arrived, not with the announced
+/// size.
 #[derive(Debug)]
 pub(super) struct Parts {
     expected: usize,
     bytes: Vec<u8>,
 }
 
-/// What a part makes of it.
+/// The state of a result after a part was added.
 pub(super) enum Arriving {
     More,
     All(Vec<u8>),

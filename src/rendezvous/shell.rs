@@ -1,4 +1,4 @@
-//! The thread that moves bytes: std's sockets, one poll, one state machine.
+//! The thread that moves bytes: the standard library's sockets, one poll, one state machine.
 
 use super::Part;
 use super::guest::Guest;
@@ -16,31 +16,31 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Read from a socket at once.
+/// Bytes read from a socket at once.
 const READ: usize = 64 * 1_024;
 /// Longest attempt to connect to one address.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long the last words may take to be sent.
+/// Longest wait for the last bytes to be sent.
 const FAREWELL: Nanos = Nanos::from_secs(2);
-/// The longest poll.
+/// Longest wait of one poll.
 const LONGEST_POLL: Nanos = Nanos::from_secs(1);
 
-/// Called on the thread of the meeting, where it must not wait. It may answer with a command.
+/// Handles an event on the rendezvous thread, where it must not block. May return a command.
 pub(crate) type OnEvent = Box<dyn FnMut(Event) -> Option<Command> + Send>;
 
-/// The port that shard 0 listens on, before anybody is let in.
+/// The port of shard 0, before connections are accepted.
 #[derive(Debug)]
 pub(crate) struct Listener(TcpListener);
 
 impl Listener {
-    /// Binds the first of the addresses that can be had.
+    /// Binds the first available address.
     pub(crate) fn bind(addresses: &[std::net::SocketAddr]) -> io::Result<Self> {
         let listener = TcpListener::bind(addresses)?;
         listener.set_nonblocking(true)?;
         Ok(Self(listener))
     }
 
-    /// Lets shards in from now on.
+    /// Begins to accept shards.
     pub(crate) fn open(self, part: &Part, on_event: OnEvent) -> io::Result<Line> {
         let (who, key, most) = (part.who(), part.key.clone(), part.most_of_a_result);
         let (timeout, is_watched) = (part.timeout, part.is_watched);
@@ -49,7 +49,8 @@ impl Listener {
     }
 }
 
-/// The meeting as the run sees it: commands go in; events come to the function that was given.
+/// The run's handle of the rendezvous. Commands are sent to it, and events go to the given
+/// function.
 #[derive(Debug)]
 pub(crate) struct Line {
     commands: Sender<Command>,
@@ -59,7 +60,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Connects to shard 0 at `HOST:PORT`, again and again until it is there.
+    /// Connects to shard 0 at `HOST:PORT`. Retries until shard 0 listens.
     pub(crate) fn connect(place: &str, part: &Part, on_event: OnEvent) -> io::Result<Self> {
         let (who, key, timeout, to) = (part.who(), part.key.clone(), part.timeout, place.to_owned());
         Self::start(None, place.to_owned(), on_event, move |now| Guest::new(who, key, to, timeout, now))
@@ -86,24 +87,25 @@ impl Line {
         Ok(Self { commands, wake, thread: Some(thread), epoch })
     }
 
-    /// Hands a command over. After the end of the meeting it is nobody's.
+    /// Sends a command. After the end of the rendezvous, the command is dropped.
     pub(crate) fn send(&self, command: Command) {
         let _ = self.commands.send(command);
-        // A full pipe wakes as well.
+        // If the pipe is full, the thread will wake anyway.
         let _ = (&self.wake).write(&[0]);
     }
 
-    /// Whether the thread of the meeting has ended. All that it had to say has been said then.
+    /// Returns true if the rendezvous thread has ended. All its events have been delivered by then.
     pub(crate) fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// How long it is until an instant of the meeting's clock; nothing if it is past.
+    /// Returns the time left until an instant of the rendezvous clock. Zero if the instant has
+    /// passed.
     pub(crate) fn until(&self, at: Nanos) -> Duration {
         at.to_duration().saturating_sub(self.epoch.elapsed())
     }
 
-    /// An instant of the meeting's clock.
+    /// Converts an instant of the rendezvous clock.
     pub(crate) fn instant(&self, at: Nanos) -> Instant {
         self.epoch + at.to_duration()
     }
@@ -111,7 +113,7 @@ impl Line {
 
 #[cfg(test)]
 impl Line {
-    /// One whose thread has died.
+    /// Returns a line whose thread has ended.
     pub(crate) fn dead() -> Self {
         let (commands, _) = channel();
         let (wake, _) = UnixStream::pair().expect("a pair of sockets");
@@ -122,7 +124,7 @@ impl Line {
 }
 
 impl Drop for Line {
-    /// Says what is left to say, for a few seconds at most.
+    /// Sends the remaining bytes, for a few seconds at most.
     fn drop(&mut self) {
         self.send(Command::Leave);
         if let Some(thread) = self.thread.take() {
@@ -135,11 +137,11 @@ impl Drop for Line {
 /// A connection.
 struct Socket {
     stream: TcpStream,
-    /// What is to be sent, from `sent` on.
+    /// Bytes to be sent, from `sent` on.
     pending: Vec<u8>,
-    /// Bytes of it that the kernel has.
+    /// Bytes of `pending` that the kernel has taken.
     sent: usize,
-    /// To be closed when everything is sent.
+    /// True if the socket is to be closed once everything is sent.
     closing: bool,
 }
 
@@ -150,9 +152,9 @@ struct Shell {
     woken: UnixStream,
     random: File,
     sockets: BTreeMap<Id, Socket>,
-    /// The last connection that was let in; those that we open have numbers from 1.
+    /// The last accepted connection. Connections opened by this process are numbered from 1.
     last: Id,
-    /// What is read at once.
+    /// Buffer for one read.
     buffer: Vec<u8>,
 }
 
@@ -187,7 +189,7 @@ impl Shell {
         }
     }
 
-    /// Does what the machine wants, until it wants nothing more.
+    /// Carries out the machine's actions until there are none left.
     fn settle(&mut self, machine: &mut impl Machine, on_event: &mut OnEvent) {
         loop {
             let (actions, events) = (machine.actions(), machine.events());
@@ -227,7 +229,7 @@ impl Shell {
         }
     }
 
-    /// A name may not be known yet: a pod gets it when it runs.
+    /// Connects to shard 0. Its name may not resolve yet: a pod gets its name when it runs.
     fn connect(&self) -> io::Result<TcpStream> {
         let mut last = io::Error::from(ErrorKind::NotFound);
         for address in self.place.to_socket_addrs()? {
@@ -256,7 +258,7 @@ impl Shell {
         }
     }
 
-    /// Waits for bytes, for a command, or for time to pass.
+    /// Waits for bytes, for a command, or until the time is up.
     fn wait(&mut self, machine: &mut impl Machine, longest: Nanos) {
         let ids: Vec<Id> = self.sockets.keys().copied().collect();
         let ready = self.poll(longest);
@@ -281,7 +283,8 @@ impl Shell {
         }
     }
 
-    /// What is ready: the wake-up, the listener (nothing if there is none), and each socket.
+    /// Returns what is ready: the wake-up, the listener (nothing if there is none), and each
+    /// socket.
     fn poll(&self, longest: Nanos) -> Vec<PollFlags> {
         let mut fds = vec![PollFd::new(&self.woken, PollFlags::IN)];
         fds.extend(self.listener.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
@@ -291,7 +294,7 @@ impl Shell {
         }));
         let nanos = longest.0.cast_signed();
         let timeout = Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
-        // An interrupted poll is one that found nothing.
+        // An interrupted poll counts as one that found nothing.
         let _ = poll(&mut fds, Some(&timeout));
         let mut ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         if self.listener.is_none() {
@@ -326,7 +329,7 @@ impl Socket {
         self.sent == self.pending.len()
     }
 
-    /// Sends what the kernel takes.
+    /// Sends as many bytes as the kernel takes.
     fn flush(&mut self) -> io::Result<()> {
         let result = loop {
             if self.has_sent_all() {
@@ -340,8 +343,8 @@ impl Socket {
                 Err(error) => break Err(error),
             }
         };
-        // A result goes out in hundreds of pieces: moving its rest for each of them would be
-        // quadratic. Here each byte is moved once at most, on average.
+        // A result is sent in hundreds of pieces, and moving the rest after each piece would be
+        // quadratic. This way each byte is moved at most once, on average.
         if self.sent > self.pending.len() / 2 {
             self.pending.drain(..self.sent);
             self.sent = 0;

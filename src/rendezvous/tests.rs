@@ -1,4 +1,4 @@
-//! The whole protocol without a socket or a clock: bytes cut at every place, clocks an hour apart.
+//! Tests the protocol without sockets or clocks: bytes cut at any place, clocks an hour apart.
 
 use super::frame::{Frames, Kind, MOST_OF_A_STRANGER, encoded};
 use super::guest::Guest;
@@ -10,7 +10,7 @@ use crate::units::Nanos;
 use std::collections::BTreeMap;
 
 const MS: fn(u64) -> Nanos = Nanos::from_millis;
-/// The true time does not begin at zero: clocks may be an hour behind.
+/// The true time does not begin at zero, since clocks may be an hour behind.
 const EPOCH: u64 = 10_000_000_000_000;
 
 fn who(shard: u32, count: u32) -> Who {
@@ -21,10 +21,10 @@ fn guest(shard: u32, count: u32, key: &str, now: Nanos) -> Guest {
     Guest::new(who(shard, count), Key::new(key), "there:1".to_owned(), Nanos::from_secs(60), now)
 }
 
-/// After so long Linux sends a packet again of which it has heard nothing, and a little more.
+/// The delay after which Linux retransmits an unacknowledged packet, and a little more.
 const RESENT: Nanos = Nanos::from_millis(250);
 
-/// A process: its machine, its clock less the true one, and what it was told.
+/// A process: its machine, its clock minus the true time, and its events.
 struct Process {
     machine: Box<dyn Machine>,
     clock: i64,
@@ -37,7 +37,7 @@ impl Process {
     }
 }
 
-/// Bytes on their way: where to (process, connection), and what; no bytes is the end.
+/// Bytes in transit to a process and connection. No bytes mean the end of the connection.
 struct Parcel {
     at: Nanos,
     to: (usize, Id),
@@ -51,20 +51,20 @@ struct World {
     wires: BTreeMap<(usize, Id), (usize, Id)>,
     parcels: Vec<Parcel>,
     delay: Nanos,
-    /// Bytes that arrive at once.
+    /// Bytes per parcel.
     cut: usize,
     opened: u64,
-    /// Processes that do nothing any more, as if they were stopped.
+    /// Processes that do nothing, as if they were stopped.
     frozen: Vec<usize>,
-    /// Things that were sent so far, and the one whose packet is lost: it is sent again.
+    /// The number of messages sent, and the message whose packet is lost and sent again.
     sent: usize,
     lost: Option<usize>,
-    /// When the last bytes arrive that are on their way to an end of a connection.
+    /// When the last bytes in transit arrive at an end of a connection.
     busy: BTreeMap<(usize, Id), Nanos>,
 }
 
 impl World {
-    /// `clocks` are those of the guests, in seconds off.
+    /// Makes a world. `clocks` are the offsets of the guests' clocks, in seconds.
     fn new(clocks: &[i64], cut: usize, delay: Nanos) -> Self {
         let count = clocks.len() as u32 + 1;
         let now = Nanos(EPOCH);
@@ -96,7 +96,7 @@ impl World {
         let Some(&to) = self.wires.get(&from) else { return };
         let again = if self.lost == Some(self.sent) { RESENT } else { Nanos::ZERO };
         self.sent += 1;
-        // What is sent later on the same connection does not overtake it.
+        // Later bytes do not overtake it on the same connection.
         let before = self.busy.get(&to).copied().unwrap_or_default();
         let at = self.now.saturating_add(self.delay).saturating_add(again).max(before);
         self.busy.insert(to, at);
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// One millisecond.
+    /// Advances by one millisecond.
     fn step(&mut self) {
         self.settle();
         self.now = self.now.saturating_add(MS(1));
@@ -167,7 +167,7 @@ impl World {
         &self.processes[process].events
     }
 
-    /// What a process was told of the end.
+    /// Returns the cause of the stop that a process received, and its shard.
     fn stop(&self, process: usize) -> Option<(Cause, u32)> {
         self.events(process).iter().find_map(|event| match event {
             Event::Stop(stop) => Some((stop.cause, stop.shard)),
@@ -175,12 +175,12 @@ impl World {
         })
     }
 
-    /// When the load begins there, in true time.
+    /// Returns when the load begins at a process, in true time.
     fn start(&self, process: usize) -> Option<Nanos> {
         self.starts(process).first().map(|(at, _)| *at)
     }
 
-    /// When it begins there each time, by the clock as it is now, and which step.
+    /// Returns when each load begins at a process, in true time by its current clock, and the step.
     fn starts(&self, process: usize) -> Vec<(Nanos, Option<String>)> {
         let start = |event: &Event| match event {
             Event::Start { at, step, .. } => {
@@ -204,7 +204,7 @@ impl World {
     }
 }
 
-/// From nothing to results, with clocks an hour apart, whatever bytes arrive together.
+/// Runs the whole protocol with clocks an hour apart, for several ways of cutting bytes.
 #[test]
 fn shards_meet_start_together_and_hand_over() {
     for (cut, delay) in [(1, MS(0)), (7, MS(3)), (usize::MAX, MS(50))] {
@@ -250,8 +250,8 @@ fn shards_meet_start_together_and_hand_over() {
     }
 }
 
-/// A dropped packet of any message delays it and what comes after it: all the same, everybody starts
-/// in one instant, and everything arrives.
+/// A lost packet of any message delays that message and those after it. Even so, all shards start
+/// at one instant, and everything arrives.
 #[test]
 fn a_packet_that_is_lost_is_only_a_delay() {
     let mut lost = 0;
@@ -297,8 +297,8 @@ fn is_of(event: &Event, of: u32) -> bool {
     }
 }
 
-/// One shard stops reading and writing, or is cut off, at every millisecond of the whole story: all
-/// others are told within six seconds, and nobody waits for it.
+/// One shard freezes, or is cut off, at many instants of the test: all other shards are told within
+/// six seconds, and none of them waits for it.
 #[test]
 fn a_shard_that_is_lost_at_any_time_ends_all() {
     for cut in [true, false] {
@@ -332,7 +332,7 @@ fn a_shard_that_is_lost_at_any_time_ends_all() {
                 }
                 if lost == 2 && was_seated {
                     assert!(world.events(0).contains(&Event::Gone { shard: 2 }), "{at}");
-                    // What is left is handed over.
+                    // The remaining results are handed over.
                     world.command(1, Command::Result(b"part".to_vec()));
                     world.command(0, Command::Ask { shard: 2 });
                     world.command(0, Command::Ask { shard: 1 });
@@ -344,8 +344,8 @@ fn a_shard_that_is_lost_at_any_time_ends_all() {
     }
 }
 
-/// Shard 0 sets step after step, and all begin each of them in one instant, although a clock goes
-/// wrong between them.
+/// Shard 0 sets step after step. All shards begin each of them at one instant, although a clock
+/// jumps between them.
 #[test]
 fn steps_begin_together() {
     let mut world = World::new(&[3_600, -3_600], 7, MS(20));
@@ -425,7 +425,7 @@ fn who_does_not_come_is_named() {
     };
     assert_eq!((stop.cause, stop.text.as_str()), (Cause::Lost, "not here within 1m: shards 1, 3 of 4"));
     assert_eq!(world.stop(2), Some((Cause::Lost, 1)));
-    // And a shard that never meets shard 0 says where it looked.
+    // A shard that never meets shard 0 names the address.
     let mut world = World::new(&[0], usize::MAX, MS(1));
     world.frozen = vec![0];
     world.run(Nanos::from_secs(61));
@@ -433,7 +433,7 @@ fn who_does_not_come_is_named() {
     assert_eq!(world.events(1), [unmet]);
 }
 
-/// Somebody at the host's door: sends bytes, and is told something or nothing.
+/// Connects a stranger that sends bytes. Returns the replies, and whether the host closed it.
 fn at_the_door(host: &mut Host, id: Id, now: Nanos, bytes: impl FnOnce(&str) -> Vec<u8>) -> (Vec<Message>, bool) {
     host.opened(id, "192.0.2.9:99", &[id as u8; 32], now);
     let read = |actions: Vec<Action>| {
@@ -460,7 +460,7 @@ fn hello(who: Who, key: &str, host_nonce: &str) -> Vec<u8> {
     Message::Hello { who, nonce, proof }.encoded()
 }
 
-/// What a stranger sends, made of the nonce that it is given.
+/// The bytes that a stranger sends, given the nonce that it receives.
 type Bytes = Box<dyn FnOnce(&str) -> Vec<u8>>;
 
 #[test]
@@ -510,7 +510,7 @@ fn strangers_are_refused_with_words_and_told_of_once() {
     let said: Vec<String> = host.events().into_iter().map(|event| format!("{event:?}")).collect();
     assert_eq!(said.iter().filter(|line| line.contains("it is not a shard")).count(), 1, "{said:#?}");
     assert_eq!(said.iter().filter(|line| line.contains("its key")).count(), 1, "{said:#?}");
-    // Silence is shown out after a while, and the next takes its place.
+    // A silent stranger is closed after a while.
     host.opened(900, "192.0.2.9:99", &[1; 32], now);
     host.tick(now.saturating_add(Nanos::from_secs(6)));
     assert!(host.actions().contains(&Action::Close(900)));

@@ -1,19 +1,19 @@
-//! The text format in which servers publish their numbers for Prometheus: one number a line.
+//! The text format in which servers publish their metrics for Prometheus: one sample per line.
 //!
 //! `name{label="value",…} number [timestamp]`; a line that begins with `#` is a comment, and
 //! `# TYPE name counter` says what a name is (Prometheus, "Exposition formats", text-based format,
 //! version 0.0.4). Anything else that a server sends is skipped.
 
-/// One line that says something.
+/// One meaningful line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Line<'a> {
-    /// What a name is, such as `counter`.
+    /// The type of a name, such as `counter`.
     Type { name: &'a str, kind: &'a str },
-    /// A number of one set of labels. It is finite.
+    /// The sample of one set of labels. Its value is finite.
     Sample { name: &'a str, value: f64 },
 }
 
-/// The lines of a text that say something.
+/// Returns the meaningful lines of a text.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
     text.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()).filter_map(line)
 }
@@ -32,7 +32,7 @@ fn line(line: &str) -> Option<Line<'_>> {
     (!name.is_empty() && value.is_finite()).then_some(Line::Sample { name, value })
 }
 
-/// What stands behind the labels. A brace inside a label's value is none of theirs.
+/// Returns the text after the labels. A brace inside a label's value does not end the labels.
 fn after_labels(text: &str) -> Option<&str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (at, byte) in text.bytes().enumerate() {

@@ -1,48 +1,48 @@
-//! What a server is, by its answers to a few questions that cost nothing.
+//! Identifies a server by its responses to a few cheap requests.
 //!
-//! | Question | Whose answer |
+//! | Request | Response |
 //! |---|---|
 //! | `/llmsim/stats` | llmsim's statistics |
 //! | `/v1/models` | a list of models; its `owned_by` names vLLM, SGLang and llama.cpp |
-//! | `/openai/v1/models` | the same on llmsim and its likes |
+//! | `/openai/v1/models` | the same on llmsim and servers like it |
 //! | `/version` | vLLM's version |
 //! | `/get_server_info` | SGLang's version |
 //! | `/props` | llama.cpp's build |
 //! | `/api/version` | Ollama's version |
 //! | `/info` | TGI's model and version |
-//! | `/health/readiness` | LiteLLM's version, or how its database is |
+//! | `/health/readiness` | LiteLLM's version, or the state of its database |
 //!
-//! Questions stay below the path that was given. `/openai/…` comes last: LiteLLM passes it on to the
-//! real provider.
+//! Requests stay below the given path. `/openai/…` comes last: LiteLLM passes it on to the real
+//! provider.
 
 use super::probe::{ProbeError, Reply};
 use serde_json::Value;
 
-/// What a server has said of itself.
+/// The facts that a server has reported about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Said {
-    /// The name of its kind, as `--server` has it.
+    /// The name of its kind, as in `--server`.
     pub kind: &'static str,
     pub version: Option<String>,
     /// The models that it lists.
     pub models: Vec<String>,
 }
 
-/// What came of the questions.
+/// The result of the requests.
 #[derive(Debug)]
 pub enum Identity {
     Known(Said),
-    /// It answers, and nothing of it is known. Which paths were asked, with the status of each.
+    /// The server responds, but is unknown. Holds the requested paths, each with its status.
     Unknown(Vec<(String, u16)>),
-    /// It asks for a key, or refuses the one that it got: 401 or 403.
+    /// The server requires a key, or rejects the one it was given: 401 or 403.
     Locked(u16),
-    /// It is there, and not ready: 503.
+    /// The server is running but not ready: 503.
     Loading,
-    /// No answer could be had.
+    /// The server did not respond.
     Silent(ProbeError),
 }
 
-/// Asks until it is known what the server is. `prefix` is the path of the target's URL.
+/// Sends requests until the server is identified. `prefix` is the path of the target's URL.
 pub fn identify(prefix: &str, ask: &mut dyn FnMut(&str) -> Result<Reply, ProbeError>) -> Identity {
     let mut asked = Vec::new();
     let mut ask = |path: &str| -> Result<Option<Value>, Identity> {
@@ -65,7 +65,7 @@ pub fn identify(prefix: &str, ask: &mut dyn FnMut(&str) -> Result<Reply, ProbeEr
 type Ask<'a> = dyn FnMut(&str) -> Result<Option<Value>, Identity> + 'a;
 
 fn said(prefix: &str, ask: &mut Ask<'_>) -> Result<Option<Said>, Identity> {
-    // A URL that ends in the APIs' own path is all that may be asked about.
+    // If the URL ends in the APIs' own path, nothing outside that path is requested.
     if prefix.ends_with("/v1") {
         let list = ask("/models")?;
         return Ok(list.and_then(|list| of_list(&list)));
@@ -84,11 +84,11 @@ fn said(prefix: &str, ask: &mut Ask<'_>) -> Result<Option<Said>, Identity> {
             return Ok(Some(Said { kind, version: Some(version.to_owned()), models }));
         }
     }
-    // Whose server that is cannot be told. Its paths are the usual ones.
+    // The kind of server is unknown, so the usual paths are assumed.
     optional(ask("/openai/v1/models")).map(|_| None)
 }
 
-/// What a list of models says of the server that it comes from.
+/// Identifies a server by its list of models.
 fn of_list(list: &Value) -> Option<Said> {
     let data = list["data"].as_array()?;
     let text = |model: &Value, key: &str| model[key].as_str().map(str::to_owned);
@@ -99,7 +99,7 @@ fn of_list(list: &Value) -> Option<Said> {
     Some(Said { kind: kind.map_or("openai", |(_, kind)| kind), version: None, models })
 }
 
-/// Adds what a server of that kind says of its version.
+/// Adds the version, as far as a server of that kind reports it.
 fn more(mut said: Said, ask: &mut Ask<'_>) -> Result<Said, Identity> {
     let (path, field) = match said.kind {
         "vllm" => ("/version", "version"),
@@ -110,7 +110,8 @@ fn more(mut said: Said, ask: &mut Ask<'_>) -> Result<Said, Identity> {
     };
     if let Some(answer) = optional(ask(path))? {
         said.version = answer[field].as_str().map(str::to_owned);
-        // LiteLLM from 1.108 on does not tell its version there. Its database is a word of its own.
+        // LiteLLM does not report its version here from 1.108 on. The state of its database
+        // identifies it.
         if said.kind == "openai" && (said.version.is_some() || answer["db"].is_string()) {
             said.kind = "litellm";
         }
@@ -118,7 +119,7 @@ fn more(mut said: Said, ask: &mut Ask<'_>) -> Result<Said, Identity> {
     Ok(said)
 }
 
-/// An answer that may be kept from us: gateways refuse paths that they do not know in many ways.
+/// Treats a refusal as a missing response: gateways refuse unknown paths in many ways.
 fn optional(answer: Result<Option<Value>, Identity>) -> Result<Option<Value>, Identity> {
     match answer {
         Err(Identity::Locked(_) | Identity::Loading) => Ok(None),
@@ -130,7 +131,7 @@ fn optional(answer: Result<Option<Value>, Identity>) -> Result<Option<Value>, Id
 mod tests {
     use super::*;
 
-    /// A server that answers these paths with 200, and all others with `otherwise`.
+    /// A server that responds to these paths with 200, and to all others with `otherwise`.
     fn asked(prefix: &str, answers: &[(&str, &str)], otherwise: u16) -> (Identity, Vec<String>) {
         let mut paths = Vec::new();
         let identity = identify(prefix, &mut |path| {
@@ -175,7 +176,7 @@ mod tests {
                 r#"{"litellm_version":"1.108"}"#,
                 said("litellm", Some("1.108"), &["tiny"]),
             ),
-            // What 1.108.7 sends.
+            // The response of 1.108.7.
             (
                 "openai",
                 "/health/readiness",

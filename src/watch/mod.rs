@@ -1,5 +1,5 @@
-//! A server seen from outside: requests that ask it how it is, what it says of itself, and what its
-//! process uses.
+//! Observes a server from outside: requests about its state, its own metrics, and the resource use
+//! of its process.
 
 pub mod exposition;
 pub mod identify;

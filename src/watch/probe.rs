@@ -1,4 +1,4 @@
-//! One blocking, time-limited question to a server: is it well, and what has it counted?
+//! One blocking request with a time limit: whether a server is healthy, and what it has counted.
 //!
 //! Used before, between and after measurements, never during one.
 
@@ -10,16 +10,16 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Longest answer, head and body: llmsim's statistics are a few KiB.
+/// Longest response, head and body: llmsim's statistics are a few KiB.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
-/// How every answer begins.
+/// The beginning of every response.
 const HTTP: &[u8] = b"HTTP/";
-/// How an alert begins: its type, and the version that all records name.
+/// The beginning of an alert: its type, and the version that all records name.
 const TLS_ALERT: [u8; 2] = [21, 3];
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
 
-/// An answer. Plain data.
+/// A response. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
@@ -28,74 +28,74 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether it names llmsim as the server, as its `/health` does.
+    /// Returns true if the response names llmsim as the server, as its `/health` does.
     pub fn says_llmsim(&self) -> bool {
         serde_json::from_slice::<serde_json::Value>(&self.body).is_ok_and(|json| json["service"] == "llmsim")
     }
 }
 
-/// Why no answer came.
+/// A reason why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error("connection refused")]
     Refused,
-    /// The time was up.
+    /// The time limit was exceeded.
     #[error("no answer within {0}")]
     Timeout(Nanos),
-    /// There was no address to ask.
+    /// There was no address to connect to.
     #[error("no address to ask")]
     NoAddress,
     /// The connection failed in another way.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The answer is an alert of TLS (RFC 8446, section 6).
+    /// The response is a TLS alert (RFC 8446, section 6).
     #[error("the server speaks TLS there: expected https:// in --target-url, or another port")]
     SpeaksTls,
-    /// The answer is not HTTP.
+    /// The response is not HTTP.
     #[error("the answer is not HTTP/1.1")]
     NotHttp,
     #[error("the connection was closed without an answer; does the server expect https:// there?")]
     Unanswered,
-    /// It ended before it was complete.
+    /// The response ended before it was complete.
     #[error("the connection was closed in the middle of the answer")]
     CutShort,
-    /// It began and did not go on.
+    /// The response began but did not continue.
     #[error("the answer stopped before it was complete, and did not continue within {0}")]
     Stalled(Nanos),
-    /// The answer is longer than any that we want.
+    /// The response is longer than the limit.
     #[error("the answer is longer than {MAX_REPLY_BYTES} bytes")]
     TooLarge,
-    /// It breaks another rule.
+    /// The response violates another rule of HTTP.
     #[error("the answer is {0}")]
     Wire(WireError),
-    /// What stands between us and the server does not let us through.
+    /// The proxy or socket on the way to the server cannot be used.
     #[error("{via}: {error}; is it the right one?")]
     Via {
         /// The proxy or the socket in the file system.
         via: String,
-        /// What is wrong with it.
+        /// The problem with it.
         error: io::Error,
     },
 }
 
-/// How a server is.
+/// The health of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// 200 and `{"status": "ok"}`.
     Healthy,
-    /// 200 and nothing else, as of vLLM: as healthy, and not llmsim.
+    /// 200 with an empty body, as of vLLM: just as healthy, but not llmsim.
     Silent,
-    /// An answer, but not that one.
+    /// A response with another status or body.
     Unwell(u16),
     Refused,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// Something else, in words.
+    /// Another failure, in words.
     Failed(String),
 }
 
 impl Health {
-    /// What a server says of itself by its answer to `GET /health`.
+    /// Returns the health of a server, given its response to `GET /health`.
     pub fn of(answer: Result<Reply, ProbeError>) -> Self {
         match answer {
             Ok(reply) if reply.status == 200 && says_ok(&reply.body) => Self::Healthy,
@@ -121,18 +121,19 @@ impl fmt::Display for Health {
     }
 }
 
-/// Asks `GET path` of the first of `addrs` that takes the connection. `timeout` covers everything.
+/// Sends `GET path` to the first of `addrs` that accepts the connection. `timeout` covers
+/// everything.
 pub fn get(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
     get_at(&Endpoint::plain(addrs), host_header, path, timeout)
 }
 
-/// Asks `GET path` at an endpoint.
+/// Sends `GET path` to an endpoint.
 pub fn get_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
     look_at(endpoint, host_header, path, timeout)?
 }
 
-/// The same, with the two things that may go wrong told apart: the outer error is that of the
-/// connection, TLS included; the inner one is that of a server that is there and does not answer.
+/// Sends `GET path` and separates two kinds of failure. The outer error is that of the connection,
+/// including TLS. The inner one is that of a running server that does not respond properly.
 pub fn look_at(
     endpoint: &Endpoint<'_>,
     host_header: &str,
@@ -144,7 +145,7 @@ pub fn look_at(
     Ok(reply_to(call, &clock, &http1::simple_get(host_header, path)))
 }
 
-/// Sends a request as it stands, and reads the whole reply.
+/// Sends a request as given, and reads the whole response.
 pub fn ask_at(endpoint: &Endpoint<'_>, request: &[u8], timeout: Nanos) -> Result<Reply, ProbeError> {
     let clock = Countdown::start(timeout);
     reply_to(connect(endpoint, &clock)?, &clock, request)
@@ -162,14 +163,14 @@ fn reply_to(call: Call, clock: &Countdown, request: &[u8]) -> Result<Reply, Prob
     reply.ok_or(ProbeError::CutShort)
 }
 
-/// Sends a request and returns what comes back, as it comes, up to its end or to `most` bytes.
+/// Sends a request and returns the raw response, up to its end or to `most` bytes.
 pub fn raw(endpoint: &Endpoint<'_>, request: &[u8], most: usize, timeout: Nanos) -> Result<Vec<u8>, ProbeError> {
     let mut answer = Vec::new();
     let clock = Countdown::start(timeout);
     let result = converse(connect(endpoint, &clock)?, &clock, request, &mut |bytes, eof| {
         answer.clear();
         answer.extend_from_slice(&bytes[..bytes.len().min(most)]);
-        // Whatever it is, it is shown.
+        // Even an invalid response is shown.
         Ok(eof || bytes.len() >= most || parse(bytes, eof).map_or(true, |reply| reply.is_some()))
     });
     match result {
@@ -178,10 +179,10 @@ pub fn raw(endpoint: &Endpoint<'_>, request: &[u8], most: usize, timeout: Nanos)
     }
 }
 
-/// Whether what has come so far will do; and whether nothing more will come.
+/// Decides whether the bytes so far are enough. The flag is true if no more will arrive.
 type IsEnough<'a> = dyn FnMut(&[u8], bool) -> Result<bool, ProbeError> + 'a;
 
-/// Sends a request, and reads until `is_enough` of what has come so far.
+/// Sends a request, and reads until `is_enough` accepts the bytes so far.
 fn converse(mut call: Call, clock: &Countdown, request: &[u8], is_enough: &mut IsEnough<'_>) -> Result<(), ProbeError> {
     call.set_timeout(clock.left()?)?;
     call.write_all(request).map_err(|e| clock.explain(e))?;
@@ -206,22 +207,22 @@ fn converse(mut call: Call, clock: &Countdown, request: &[u8], is_enough: &mut I
     }
 }
 
-/// How the server is, by its answer to `GET path`.
+/// Returns the health of a server by its response to `GET path`.
 pub fn health(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Health {
     health_at(&Endpoint::plain(addrs), host_header, path, timeout)
 }
 
-/// The same, at an endpoint.
+/// Returns the health of the server at an endpoint.
 pub fn health_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Health {
     Health::of(get_at(endpoint, host_header, path, timeout))
 }
 
-/// What the server has counted, as it says at `path`; none when it does not say.
+/// Returns the statistics that the server publishes at `path`. `None` if there are none.
 pub fn stats(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
     stats_at(&Endpoint::plain(addrs), host_header, path, timeout)
 }
 
-/// The same, at an endpoint.
+/// Returns the statistics of the server at an endpoint.
 pub fn stats_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
     let reply = get_at(endpoint, host_header, path, timeout).ok()?;
     if reply.status != 200 {
@@ -238,12 +239,12 @@ fn connect(endpoint: &Endpoint<'_>, clock: &Countdown) -> Result<Call, ProbeErro
     let mut last = ProbeError::NoAddress;
     let places = endpoint.places();
     for place in 0..places {
-        // An address that swallows packets gets its share of the time, so that the next one has
-        // some left.
+        // An address that drops packets only gets its share of the time, so that some is left for
+        // the next one.
         let share = clock.left()? / u32::try_from(places - place).unwrap_or(u32::MAX);
         match endpoint.call(place, share.max(Duration::from_millis(1))) {
             Ok(call) => return Ok(call),
-            // Errors of TLS and of the proxy's own say so themselves.
+            // Errors of TLS and of the proxy protocol already name their origin.
             Err(error) if error.raw_os_error().is_some() && endpoint.via().is_some() => {
                 let via = endpoint.via().unwrap_or_default();
                 last = ProbeError::Via { via, error };
@@ -255,7 +256,7 @@ fn connect(endpoint: &Endpoint<'_>, clock: &Countdown) -> Result<Call, ProbeErro
     Err(last)
 }
 
-/// What is left of the time allowed.
+/// The time limit of a request.
 struct Countdown {
     started: Instant,
     timeout: Nanos,
@@ -267,7 +268,7 @@ impl Countdown {
         Self { started: Instant::now(), timeout }
     }
 
-    /// Never zero, which sockets take for no limit at all.
+    /// Returns the time left. It is never zero, which sockets take as no limit at all.
     fn left(&self) -> Result<Duration, ProbeError> {
         match self.timeout.to_duration().checked_sub(self.started.elapsed()) {
             Some(left) if !left.is_zero() => Ok(left),
@@ -275,7 +276,8 @@ impl Countdown {
         }
     }
 
-    /// A socket's own timeout comes as `WouldBlock` or `TimedOut`, depending on the call.
+    /// Explains an error. A socket's own timeout appears as `WouldBlock` or `TimedOut`, depending
+    /// on the call.
     fn explain(&self, error: io::Error) -> ProbeError {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ProbeError::Timeout(self.timeout),
@@ -284,8 +286,8 @@ impl Countdown {
     }
 }
 
-/// The reply in `bytes`, if it is complete. Replies are a few KiB and come in one or two reads:
-/// starting over costs nothing.
+/// Returns the response in `bytes`, if it is complete. Responses are a few KiB and arrive in one or
+/// two reads, so starting over is cheap.
 fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
     let mut decoder = http1::Decoder::default();
     let mut input = bytes;
@@ -318,7 +320,8 @@ mod tests {
     use std::net::TcpListener;
     use std::thread::JoinHandle;
 
-    /// Answers one connection with `answer` and closes it, or holds it open until the asker leaves.
+    /// Answers one connection with `answer` and closes it, or holds it open until the client closes
+    /// it.
     fn server(answer: &'static [u8], hold: bool) -> (SocketAddr, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -329,7 +332,7 @@ mod tests {
             assert!(request[..n].starts_with(b"GET /health HTTP/1.1\r\nHost: h\r\n"));
             stream.write_all(answer).unwrap();
             if hold {
-                // Ends when the asker closes.
+                // Returns when the client closes.
                 let _ = stream.read(&mut request);
             }
         });
@@ -417,7 +420,7 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            // Until the asker has had enough and closes.
+            // Writes until the client has read enough and closes.
             while stream
                 .write_all(b"HTTP/1.1 200 OK\r\nx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy")
                 .is_ok()

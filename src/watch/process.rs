@@ -1,9 +1,9 @@
-//! CPU time and memory of a process, from a beginning on: the server's, or our own.
+//! CPU time and memory of a process from a given start: of the server, or of this process.
 
 use crate::host::{self, ProcessUsage};
 use crate::units::Nanos;
 
-/// What a process used from a beginning to an end. Plain data.
+/// Resource use of a process between a start and an end. Plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Used {
     pub first: ProcessUsage,
@@ -12,25 +12,25 @@ pub struct Used {
     pub rss_max_bytes: u64,
 }
 
-/// What a process used in one second.
+/// Resource use of a process in one second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
-    /// In cores; none when no time has passed.
+    /// CPU use in cores. `None` if no time has passed.
     pub cpu: Option<f64>,
     pub rss_bytes: u64,
 }
 
-/// A process that is looked at again and again.
+/// A process that is sampled repeatedly.
 #[derive(Debug)]
 pub struct ProcessWatch {
     pid: u32,
     used: Used,
-    /// When it was looked at last.
+    /// Time of the last sample.
     at: Nanos,
 }
 
 impl ProcessWatch {
-    /// From now on; none when there is no such process.
+    /// Begins to watch a process. `None` if the process does not exist.
     pub fn begin(pid: u32) -> Option<Self> {
         host::sample_pid(pid).map(|usage| Self::from(pid, usage))
     }
@@ -39,8 +39,8 @@ impl ProcessWatch {
         Self { pid, used: Used { first, last: first, rss_max_bytes: first.rss_bytes }, at: Nanos::ZERO }
     }
 
-    /// What it has used since the last look; none when it has ended. `elapsed` is the time since
-    /// the beginning.
+    /// Returns the resource use since the last sample. `None` if the process has ended. `elapsed`
+    /// is the time since the start.
     pub fn look(&mut self, elapsed: Nanos) -> Option<Look> {
         host::sample_pid(self.pid).map(|usage| self.add(elapsed, usage))
     }
@@ -54,7 +54,8 @@ impl ProcessWatch {
         Look { cpu, rss_bytes: usage.rss_bytes }
     }
 
-    /// One more look, at what it has used in all. A process that has ended is as it was seen last.
+    /// Takes a last sample and returns the total. For a process that has ended, the last successful
+    /// sample counts.
     pub fn end(mut self) -> Used {
         let at = self.at;
         let _ = self.look(at);
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(watch.add(second(1), usage(1_500, 30)), Look { cpu: Some(1.0), rss_bytes: 30 });
         assert_eq!(watch.add(second(3), usage(2_500, 20)), Look { cpu: Some(0.5), rss_bytes: 20 });
         assert_eq!(watch.add(second(3), usage(2_500, 20)).cpu, None);
-        // It is gone: what was seen last stands.
+        // The process is gone, so the last successful sample counts.
         assert_eq!(watch.look(second(4)), None);
         assert_eq!(watch.end(), Used { first: usage(500, 10), last: usage(2_500, 20), rss_max_bytes: 30 });
     }

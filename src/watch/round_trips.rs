@@ -1,6 +1,6 @@
-//! The way to the server, as the kernel knows it of our connections: round trips and retransmits.
+//! Round trips and retransmits on the connections to the server, as the kernel measures them.
 //!
-//! A thread of its own looks when it is told to, once a second. Workers do not know of it.
+//! A separate thread reads them when told to, once a second. Workers do not know of it.
 
 use crate::metrics::Distribution;
 use crate::net::{Tcp, TcpLook};
@@ -10,38 +10,39 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Connections of one look: more of them say nothing new.
+/// Connections in one reading. More of them would not add information.
 const MOST_CONNECTIONS: usize = 4_096;
-/// Different families and ports that are looked at.
+/// Distinct address families and ports that are read.
 const MOST_PORTS: usize = 16;
-/// Seconds that are kept one by one: a day.
+/// Seconds that are kept individually: a day.
 const MOST_SECONDS: usize = 86_400;
 
-/// How much later than its second a look may be.
+/// How much later than its second a reading may be.
 const SLACK: Nanos = Nanos::from_millis(500);
 
-/// Looks at the connections to a port, of IPv6 or not, and at most so many.
+/// Reads the connections to a port. Arguments: IPv6 or IPv4, the port, and the highest number of
+/// connections.
 pub type Looks = fn(bool, u16, usize) -> io::Result<TcpLook>;
 
-/// What was seen in the window.
+/// The readings in the window.
 #[derive(Debug, Clone, Default)]
 pub struct RoundTrips {
-    /// The kernel's smoothed round trip times, of each connection in each look.
+    /// The kernel's smoothed round-trip time of each connection in each reading.
     pub smoothed: Distribution,
-    /// The least round trip of each connection in each look.
+    /// The minimum round-trip time of each connection in each reading.
     pub least: Distribution,
-    /// Most connections in one look.
+    /// Highest number of connections in one reading.
     pub connections: usize,
-    /// There were more than were looked at.
+    /// True if there were more connections than were read.
     pub is_sample: bool,
-    /// Segments with data that were sent between the looks, and those of them that were repeats.
+    /// Data segments sent between the readings, and how many of them were retransmits.
     pub segments: u64,
     pub retransmitted: u64,
-    /// When each look was, and the median of its smoothed round trips.
+    /// Time of each reading, and the median of its smoothed round-trip times.
     pub seconds: Vec<(Nanos, Nanos)>,
 }
 
-/// The thread that looks.
+/// The thread that takes the readings.
 #[derive(Debug)]
 pub struct RoundTripWatch {
     look: SyncSender<Nanos>,
@@ -49,14 +50,14 @@ pub struct RoundTripWatch {
 }
 
 impl RoundTripWatch {
-    /// Starts the thread. It counts connections to those addresses, or to their ports wherever they
-    /// are, and what is seen in the window only. None when there can be no thread.
+    /// Starts the thread. It counts connections to those addresses, or to their ports at any
+    /// address, and only readings in the window. `None` if the thread cannot be started.
     pub fn start(looks: Looks, to: Peers, window: (Nanos, Nanos)) -> Option<Self> {
         let (look, told) = sync_channel::<Nanos>(1);
         let (end, over) = sync_channel(1);
         let work = move || {
             let mut watch = Watch { looks, to, before: HashMap::new(), seen: RoundTrips::default() };
-            // Where it cannot be had once, it is not asked for again.
+            // After a failed reading, no other is attempted.
             for at in told {
                 if watch.at(at, window).is_err() {
                     break;
@@ -68,13 +69,15 @@ impl RoundTripWatch {
         Some(Self { look, over })
     }
 
-    /// Time to look. Never waits.
+    /// Requests a reading. Never blocks.
     pub fn tick(&self, elapsed: Nanos) {
-        // Full: it still looks. Disconnected: it has given up.
+        // If the channel is full, a reading is under way. If it is disconnected, the thread has
+        // given up.
         let _ = self.look.try_send(elapsed);
     }
 
-    /// What was seen; none of nothing. Waits at most that long for a look that is under way.
+    /// Returns the readings. `None` if there are none. Waits at most `patience` for a reading that
+    /// is under way.
     pub fn finish(self, patience: Nanos) -> Option<RoundTrips> {
         let Self { look, over } = self;
         drop(look);
@@ -82,16 +85,16 @@ impl RoundTripWatch {
     }
 }
 
-/// Whose connections count.
+/// The peers whose connections count.
 #[derive(Debug, Clone)]
 pub struct Peers {
     pub addrs: Vec<SocketAddr>,
-    /// Names may lead elsewhere meanwhile: every address at these ports counts.
+    /// True if names may resolve to other addresses later: every address at these ports counts.
     pub any_address: bool,
 }
 
 impl Peers {
-    /// Families and ports, each once.
+    /// Returns address families and ports, without duplicates.
     fn ports(&self) -> Vec<(bool, u16)> {
         let mut ports: Vec<(bool, u16)> = self.addrs.iter().map(|addr| (addr.is_ipv6(), addr.port())).collect();
         ports.sort_unstable();
@@ -108,7 +111,7 @@ impl Peers {
 struct Watch {
     looks: Looks,
     to: Peers,
-    /// Segments and repeats of each connection at the last look.
+    /// Segments and retransmits of each connection at the last reading.
     before: HashMap<u64, (u32, u32)>,
     seen: RoundTrips,
 }
@@ -123,7 +126,7 @@ impl Watch {
         }
         let last = std::mem::take(&mut self.before);
         self.before = all.iter().map(|seen| (seen.cookie, (seen.segments, seen.retransmitted))).collect();
-        // A look is a little later than its second, and is of the second before it.
+        // A reading is taken a little after the end of the second that it describes.
         let is_in_window = at > from.saturating_add(SLACK) && at <= until.saturating_add(SLACK);
         if is_in_window {
             self.add(at, &all, &last);
@@ -138,8 +141,8 @@ impl Watch {
         let micros = |us: u32| Nanos::from_micros(us.into());
         let mut times: Vec<u32> = Vec::with_capacity(all.len());
         for one in all {
-            // A connection that is new since the last look has sent all of it since then. Its first
-            // round trip may not be over.
+            // A connection that is new since the last reading has sent all its segments since then.
+            // Its first round trip may not be complete.
             let (segments, retransmitted) = last.get(&one.cookie).copied().unwrap_or_default();
             seen.segments += u64::from(one.segments.wrapping_sub(segments));
             seen.retransmitted += u64::from(one.retransmitted.wrapping_sub(retransmitted));
@@ -187,7 +190,7 @@ mod tests {
             watch.at(s(second) + Nanos::from_millis(2), (s(2), s(4))).expect("a look");
         }
         let seen = watch.seen;
-        // That of the second second is of the time before the window.
+        // The reading at 2 s describes the time before the window.
         assert_eq!((seen.connections, seen.is_sample, seen.smoothed.count), (3, true, 6));
         assert_eq!((seen.segments, seen.retransmitted), (0, 0), "they were sent before it");
         assert_eq!(seen.seconds.iter().map(|(_, median)| median.0).collect::<Vec<_>>(), [30_000_000; 2]);

@@ -1,41 +1,41 @@
-//! Asks a server for its numbers while it is tested, on a thread of its own.
+//! Reads a server's metrics while it is tested, on a separate thread.
 //!
-//! The thread asks when it is told to, once a second. One that still waits for an answer is not told
-//! again: a server that is slow to answer has fewer readings, and nobody waits for it.
+//! The thread sends a request when it is told to, once a second. While it waits for a response, it
+//! is not told again: a slow server has fewer readings, and nothing waits for it.
 
 use super::probe::{ProbeError, Reply};
 use super::self_report::Report;
 use crate::units::Nanos;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 
-/// Answers in a row that say nothing, after which the server is left alone.
+/// Useless responses in a row after which the thread stops asking.
 const MOST_FAILURES: u32 = 5;
-/// Readings on their way: nobody takes them before the end, and a day has so many seconds.
+/// Capacity of the channel of readings, which is read at the end only. A day has fewer seconds.
 const MOST_READINGS: usize = 100_000;
 
-/// What a server said at one moment.
+/// The metrics of a server at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Since the beginning of the test.
+    /// Time since the beginning of the test.
     pub at: Nanos,
     pub report: Report,
 }
 
-/// All that was learned.
+/// All readings, and the failures.
 #[derive(Debug, Default)]
 pub struct Readings {
-    /// In order.
+    /// The readings in order.
     pub readings: Vec<Reading>,
-    /// Questions that had no answer of use.
+    /// Requests without a usable response.
     pub failed: u32,
-    /// The last reason for that.
+    /// The reason of the last failure.
     pub problem: Option<String>,
 }
 
-/// Asks once. It stays on the thread that made it.
+/// Sends one request. It stays on the thread that made it.
 pub type Question = Box<dyn FnMut() -> Result<Reply, ProbeError>>;
 
-/// The thread that asks.
+/// The thread that sends the requests.
 #[derive(Debug)]
 pub struct Scraper {
     ask: SyncSender<Nanos>,
@@ -43,8 +43,8 @@ pub struct Scraper {
 }
 
 impl Scraper {
-    /// Starts the thread. `make` makes the question there; `own` are the names to look for beside
-    /// those that are known. None when there can be no thread.
+    /// Starts the thread. `make` makes the question there. `own` lists names to look for beside the
+    /// known ones. `None` if the thread cannot be started.
     pub fn start(make: impl FnOnce() -> Option<Question> + Send + 'static, own: Vec<String>) -> Option<Self> {
         let (ask, asked) = sync_channel::<Nanos>(1);
         let (answer, answers) = sync_channel(MOST_READINGS);
@@ -63,13 +63,14 @@ impl Scraper {
         Some(Self { ask, answers })
     }
 
-    /// Time to ask. Never waits.
+    /// Requests a reading. Never blocks.
     pub fn tick(&self, elapsed: Nanos) {
-        // Full: it still waits for an answer. Disconnected: it has given up.
+        // If the channel is full, a response is still awaited. If it is disconnected, the thread
+        // has given up.
         let _ = self.ask.try_send(elapsed);
     }
 
-    /// What was learned. Waits at most that long for an answer that is on its way.
+    /// Returns the readings. Waits at most `patience` for a response under way.
     pub fn finish(self, patience: Nanos) -> Readings {
         let Self { ask, answers } = self;
         drop(ask);
@@ -87,7 +88,7 @@ impl Scraper {
     }
 }
 
-/// What an answer says.
+/// Reads the metrics of a response.
 pub fn read(answer: Result<Reply, ProbeError>, own: &[String]) -> Result<Report, String> {
     let reply = answer.map_err(|error| error.to_string())?;
     if reply.status != 200 {
@@ -106,7 +107,7 @@ mod tests {
         Ok(Reply { status, body: body.as_bytes().to_vec() })
     }
 
-    /// What comes of those answers, each to a tick of its own.
+    /// Returns the readings for these responses, each to a tick of its own.
     fn learned(answers: Vec<Result<Reply, ProbeError>>) -> Readings {
         let (asked, was_asked) = sync_channel::<()>(0);
         let n = answers.len();

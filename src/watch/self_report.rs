@@ -1,16 +1,17 @@
-//! What a server says of itself: one table of the names that servers give to the same things.
+//! The metrics that a server publishes about itself: one table of the names that servers give to
+//! the same quantities.
 
 use super::exposition::{Line, lines};
 use std::collections::BTreeMap;
 
-/// One thing that servers count or measure.
+/// One quantity that servers count or measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
-    /// Requests that are worked on.
+    /// Requests being processed.
     Running,
-    /// Requests that wait.
+    /// Requests waiting.
     Waiting,
-    /// The share of the memory for keys and values that is in use.
+    /// Share of the KV cache that is in use.
     KvUse,
     /// Prompt tokens so far.
     PromptTokens,
@@ -18,32 +19,32 @@ pub enum Said {
     OutputTokens,
     /// Requests that have ended so far.
     Requests,
-    /// Prompt tokens that the cache had, so far.
+    /// Prompt tokens found in the cache so far.
     PrefixHits,
-    /// Prompt tokens that the cache was asked for, so far.
+    /// Prompt tokens looked up in the cache so far.
     PrefixQueries,
-    /// Requests that had to make room for others, so far.
+    /// Preempted requests so far.
     Preemptions,
-    /// Times to first token so far, added up, in seconds, and how many.
+    /// Sum of the times to first token so far, in seconds, and their number.
     TtftSum,
     TtftCount,
-    /// The same of times between tokens.
+    /// Sum and number of the times between tokens.
     ItlSum,
     ItlCount,
-    /// The same of whole requests, from their arrival to the last token.
+    /// Sum and number of the durations of whole requests, from their arrival to the last token.
     EndToEndSum,
     EndToEndCount,
 }
 
-/// How many there are.
+/// Number of quantities.
 const SAID: usize = 15;
 
-/// The names of one kind of server. The first name that is there counts: later ones are of other
-/// versions.
+/// The names of one kind of server. The first name that is present counts. Later ones belong to
+/// other versions.
 #[derive(Debug)]
 struct Names {
     title: &'static str,
-    /// Whether its prompt tokens are without those that its cache had.
+    /// True if its prompt tokens do not include those found in its cache.
     leaves_out_cached: bool,
     rows: &'static [(Said, &'static [&'static str])],
 }
@@ -53,7 +54,7 @@ use Said::{
     PromptTokens, Requests, Running, TtftCount, TtftSum, Waiting,
 };
 
-/// All kinds of server that are known, from their documentation of 2026.
+/// All known kinds of server, from their documentation of 2026.
 const SERVERS: [Names; 6] = [
     Names {
         title: "vLLM",
@@ -155,26 +156,27 @@ const SERVERS: [Names; 6] = [
     },
 ];
 
-/// What a server said at one moment. Plain data.
+/// The metrics of a server at one moment. Plain data.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
-    /// Whose names they are, for people; none if they are nobody's that is known.
+    /// The server that uses these names, for people. `None` if it is unknown.
     pub server: Option<&'static str>,
     said: [Option<f64>; SAID],
-    /// The names that the user asked for, in that order; sums over all labels.
+    /// The values of the names that the user asked for, in that order. Each is a sum over all
+    /// labels.
     pub own: Vec<Option<f64>>,
-    /// Which of those are counters, as the server says.
+    /// For each of those names, true if the server declares it a counter.
     pub counters: Vec<bool>,
 }
 
 impl Report {
-    /// Reads an answer. `own` are names to look for besides.
+    /// Reads a response. `own` lists additional names to look for.
     pub fn read(text: &[u8], own: &[String]) -> Self {
         let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
         let mut counters = vec![false; own.len()];
         for line in lines(text) {
             match line {
-                // The names of counters may lack their `_total` there.
+                // Names of counters may lack `_total` in this line.
                 Line::Type { name, kind } => {
                     for (is_counter, own) in counters.iter_mut().zip(own) {
                         *is_counter |= kind == "counter" && (own == name || own.strip_suffix("_total") == Some(name));
@@ -205,24 +207,24 @@ impl Report {
         }
     }
 
-    /// What it says of one thing.
+    /// Returns the value of one quantity.
     pub const fn get(&self, what: Said) -> Option<f64> {
         self.said[what as usize]
     }
 
-    /// Whether it says anything that is looked for.
+    /// Returns true if any quantity or name was found.
     pub fn says_anything(&self) -> bool {
         self.server.is_some() || self.own.iter().any(Option::is_some)
     }
 
-    /// How much a count has grown since an earlier report; none where it has shrunk, as after a
-    /// restart.
+    /// Returns how much a count has grown since an earlier report. `None` if it has shrunk, as
+    /// after a restart.
     pub fn grown(&self, earlier: &Self, what: Said) -> Option<f64> {
         grown(earlier.get(what), self.get(what))
     }
 }
 
-/// How much a count has grown. A counter that is not there yet has counted nothing.
+/// Returns how much a count has grown. A counter that did not exist before counts from zero.
 pub fn grown(before: Option<f64>, after: Option<f64>) -> Option<f64> {
     let grown = after? - before.unwrap_or_default();
     (grown >= 0.0).then_some(grown)
