@@ -101,7 +101,7 @@ struct Told {
     size: u64,
     read: u64,
     began: Instant,
-    /// When the next line is due.
+    /// Time at which the next line is due.
     next: Duration,
 }
 

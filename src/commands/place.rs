@@ -18,7 +18,7 @@ const STDOUT: [&str; 5] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "
 const HIDDEN_PREFIX: &str = ".llmsim-blast-";
 /// Pause between two checks for a signal while a pipe accepts nothing.
 const LOOK: Duration = Duration::from_millis(50);
-/// How many of these pauses a pipe may be without a reader.
+/// Number of these pauses that a pipe may be without a reader.
 const LOOKS_FOR_A_READER: u32 = 40;
 
 /// The destination of a result.

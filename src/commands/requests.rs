@@ -27,7 +27,7 @@ use std::time::Duration;
 const WAITING_SECONDS: usize = 8;
 /// Pause between two checks, after the test, of whether the last lines are written.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How many of these checks in a row may see no progress.
+/// Number of these checks in a row that may see no progress.
 const LOOKS_WITHOUT_PROGRESS: u32 = 500;
 
 /// The file of a run's requests.

@@ -35,7 +35,7 @@ const PLAIN_CONNECTIONS: u32 = 64;
 /// Streams of the event work.
 const EVENT_STREAMS: u32 = 1_000;
 
-/// How much is measured.
+/// The extent of a self-test.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
     idle_connections: u32,

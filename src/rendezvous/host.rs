@@ -15,7 +15,7 @@ const STRANGERS: usize = 64;
 /// Time between the last reading of the clocks and the start: enough for the message to arrive, and
 /// for shards to prepare. Two round trips to the farthest shard are added.
 const LEAD: Nanos = Nanos::from_millis(500);
-/// How many missing shards are named.
+/// Number of missing shards that are named.
 const NAMED: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) struct Host {
     seats: Vec<Seat>,
     /// The plan that shard 0 has prepared.
     ready: Option<String>,
-    /// How late the load of shard 0 began.
+    /// Delay with which the load of shard 0 began.
     late: Option<Nanos>,
     has_told_spread: bool,
     /// True if shard 0 has a viewer of the whole.

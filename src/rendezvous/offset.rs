@@ -9,7 +9,7 @@ pub(super) const ROUNDS: u32 = 8;
 /// The estimate of another clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Offset {
-    /// When the current exchange began.
+    /// Time at which the current exchange began.
     asked: Nanos,
     /// Exchanges that are complete.
     pub(super) rounds: u32,

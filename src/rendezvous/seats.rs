@@ -12,14 +12,14 @@ pub(super) struct Seat {
     pub(super) id: Option<Id>,
     pub(super) peer: String,
     pub(super) frames: Frames,
-    /// When bytes last arrived from it.
+    /// Time at which bytes last arrived from it.
     pub(super) heard: Nanos,
     /// Hash of the plan that it has prepared.
     pub(super) ready: Option<String>,
     pub(super) offset: Offset,
     /// Clock exchanges that were begun.
     pub(super) asked_rounds: u32,
-    /// How late its load began.
+    /// Delay with which its load began.
     pub(super) late: Option<Nanos>,
     /// True once it sends no more seconds.
     pub(super) has_ended: bool,

@@ -59,7 +59,7 @@ struct World {
     /// The number of messages sent, and the message whose packet is lost and sent again.
     sent: usize,
     lost: Option<usize>,
-    /// When the last bytes in transit arrive at an end of a connection.
+    /// Arrival time of the last bytes in transit to an end of a connection.
     busy: BTreeMap<(usize, Id), Nanos>,
 }
 

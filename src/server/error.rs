@@ -74,7 +74,7 @@ pub enum ServerError {
     /// The server did not become ready in time.
     #[error("the server was not ready after {after}: GET /health: {health}{}", quoted(last_lines))]
     NotReady {
-        /// How long the wait was.
+        /// Duration of the wait.
         after: Nanos,
         /// The result of the last probe.
         health: Health,

@@ -22,8 +22,8 @@ const HEALTH_TIMEOUT: Nanos = Nanos::from_secs(1);
 const LAST_HEALTH_TIMEOUT: Nanos = Nanos::from_millis(100);
 /// Longest wait for `--version`.
 const VERSION_TIMEOUT: Nanos = Nanos::from_secs(1);
-/// How many free ports are tried if another program takes the chosen one before the server binds
-/// it.
+/// Number of free ports that are tried if another program takes the chosen one before the server
+/// binds it.
 const PORT_ATTEMPTS: u32 = 3;
 /// Silences llmsim's log. llmsim adds `llmsim=info` and `tower_http=debug` to whatever `RUST_LOG`
 /// says, but the more specific target wins, and all its messages come from below these two. A

@@ -83,7 +83,7 @@ pub fn supervise(args: &SupervisorArgs) -> ServerError {
     }
 }
 
-/// The return type of functions that cannot succeed by returning.
+/// The success type of functions that never return on success.
 enum Never {}
 
 fn become_program(args: &SupervisorArgs) -> Result<Never, ServerError> {
@@ -106,8 +106,8 @@ fn watch_over(args: &SupervisorArgs) -> Result<Never, ServerError> {
     let (sender, events) = channel();
     follow_signals(sender.clone()).map_err(watching)?;
     follow_parent(sender).map_err(watching)?;
-    // Checked after the pipe is followed: if the parent ended earlier, its end of the pipe is
-    // closed.
+    // Checked once the pipe is followed, so that no end of the parent is missed: this check sees an
+    // earlier end, and the pipe shows a later one.
     check_parent(args.parent)?;
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| watching(e.into()))?;

@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::server::latency::Latency;
 use serde_json::Value;
 
-/// How far times may differ on an idle machine. llmsim sleeps on timers with a resolution of one
+/// Allowed difference of times on an idle machine. llmsim sleeps on timers with a resolution of one
 /// millisecond, which never fire early.
 const TIMER_MS: f64 = 2.0;
 /// In addition, this share of the configured time.

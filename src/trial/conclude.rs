@@ -42,7 +42,7 @@ pub(crate) struct Concluded {
     /// Errors in this tool's own accounting.
     defects: Vec<String>,
     ended: Option<Ended>,
-    /// When the load began, relative to the instant that was set for all shards.
+    /// Start of the load, relative to the instant that was set for all shards.
     start: Option<Start>,
     record: ServerRecord,
     nofile: u64,

@@ -13,7 +13,7 @@ use std::time::Instant;
 const ANSWER_WITHIN: Nanos = Nanos::from_secs(5);
 /// Pause between two probes of a server that is loading.
 const LOOK_EVERY: Nanos = Nanos::from_millis(500);
-/// How often the user is told that a server is still loading.
+/// Interval between messages that a server is still loading.
 const SAY_EVERY: Nanos = Nanos::from_secs(10);
 
 /// Asks the target what it is, as far as the plan leaves that open. `None` if the target does not
@@ -45,7 +45,7 @@ fn ask(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Option<F
         found = match (number, found, this) {
             (0, _, this) => this,
             (_, Some(all), Some(this)) => Some(in_common(all, &this, &target.url)?),
-            // A target that does not say what it is is assumed to be like the others.
+            // A target that does not identify itself is assumed to be like the others.
             (_, all, _) => all,
         };
     }

@@ -43,9 +43,9 @@ pub(crate) struct Measured {
     /// Round trips to the server.
     pub(super) network: Option<Network>,
     pub(super) verdicts: Vec<Judged>,
-    /// What ended the run early, if anything did.
+    /// The cause that ended the run early, if any.
     pub(super) ended: Option<Ended>,
-    /// When the load began, relative to the instant that was set for all shards.
+    /// Start of the load, relative to the instant that was set for all shards.
     pub(super) start: Option<Start>,
 }
 

@@ -72,7 +72,7 @@ pub(crate) struct Meeting {
     /// News that came during a step and belongs to the time after it.
     later: RefCell<VecDeque<News>>,
     shared: Arc<Shared>,
-    /// When the load begins, on the rendezvous clock, and the error of that clock.
+    /// Start of the load on the rendezvous clock, and the error of that clock.
     at: Cell<(Nanos, Nanos)>,
     late: Cell<Nanos>,
     /// True if shard 0 shows everything that is recorded in each second.

@@ -51,8 +51,8 @@ impl Source {
         let (target, path) = match &plan.server_metrics.source {
             Scrape::Off => return Ok(None),
             Scrape::Auto => {
-                // Metrics of one server do not describe several. A path that ends in the APIs' own
-                // prefix has no metrics beside it.
+                // Metrics of one server do not describe several. If the target's path ends in that
+                // of the APIs, nothing outside it is requested.
                 let is_known = plan.found.as_ref().is_some_and(|found| found.kind.name != "llmsim");
                 let is_askable = plan.may_probe && is_known && plan.access.more_targets.is_empty();
                 if !is_askable || plan.target.path_prefix.ends_with("/v1") {

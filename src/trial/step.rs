@@ -166,7 +166,7 @@ impl SweepStep {
         self.signal("worker_cpu").map_or(0.0, |signal| signal.value)
     }
 
-    /// Returns true if the client's CPU was the limit: used up, or withheld by other processes.
+    /// Returns true if the client's CPU was the limit: used up, or withheld by others.
     pub(crate) fn client_bound(&self) -> bool {
         self.is_beyond("worker_cpu") || self.is_beyond("run_queue_wait")
     }

@@ -217,7 +217,7 @@ pub fn health_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout
     Health::of(get_at(endpoint, host_header, path, timeout))
 }
 
-/// Returns the statistics that the server publishes at `path`. `None` if there are none.
+/// Returns the statistics that the server publishes at `path`, or `None`.
 pub fn stats(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
     stats_at(&Endpoint::plain(addrs), host_header, path, timeout)
 }

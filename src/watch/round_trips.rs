@@ -17,7 +17,7 @@ const MOST_PORTS: usize = 16;
 /// Seconds that are kept individually: a day.
 const MOST_SECONDS: usize = 86_400;
 
-/// How much later than its second a reading may be.
+/// Allowed delay of a reading after its second.
 const SLACK: Nanos = Nanos::from_millis(500);
 
 /// Reads the connections to a port. Arguments: IPv6 or IPv4, the port, and the highest number of
