@@ -351,7 +351,7 @@ fn step(plan: &Plan, wish: &Wish, load: f64, measured: &SweepStep) -> (Step, Say
     (step, says)
 }
 
-/// `ttft p(95)<500ms: measured 612.3ms`
+/// Formats a broken goal: `ttft p(95)<500ms: measured 612.30ms`.
 fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),

@@ -200,7 +200,7 @@ impl Nameless {
     }
 }
 
-/// A temporary file in the folder of `path`, with the permissions that a new file gets.
+/// Creates a temporary file in the folder of `path`, with the permissions that a new file gets.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let new = Permissions::from_mode(0o666);
     tempfile::Builder::new().prefix(HIDDEN_PREFIX).permissions(new).tempfile_in(folder_of(path))

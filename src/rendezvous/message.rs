@@ -10,7 +10,7 @@ pub(super) const PROTOCOL: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Message {
-    /// Shard 0 to every peer that connects: the challenge that proves the key.
+    /// The challenge that shard 0 sends to every peer that connects.
     Challenge { protocol: u32, nonce: String },
     /// The reply to the challenge: the identity of the shard, and the proof that it has the key.
     Hello { who: Who, nonce: String, proof: String },

@@ -134,7 +134,7 @@ impl Drop for Line {
     }
 }
 
-/// A connection.
+/// A connection and its unsent bytes.
 struct Socket {
     stream: TcpStream,
     /// Bytes to be sent, from `sent` on.

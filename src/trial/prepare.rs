@@ -67,7 +67,7 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
 }
 
 impl Ready {
-    /// The plan as it will run.
+    /// Returns the plan as it will run.
     pub(crate) const fn plan(&self) -> &Plan {
         &self.plan
     }

@@ -1,7 +1,7 @@
 //! The text format in which servers publish their metrics for Prometheus: one sample per line.
 //!
 //! `name{label="value",…} number [timestamp]`; a line that begins with `#` is a comment, and
-//! `# TYPE name counter` says what a name is (Prometheus, "Exposition formats", text-based format,
+//! `# TYPE name counter` declares a type (Prometheus, "Exposition formats", text-based format,
 //! version 0.0.4). Anything else that a server sends is skipped.
 
 /// One meaningful line.
