@@ -1,13 +1,13 @@
-//! Anthropic's API: messages, plain and streamed, and the counting of their tokens.
+//! Anthropic's API: messages, plain and streamed, and token counting.
 //!
 //! | Type of event | Meaning |
 //! |---|---|
-//! | `message_start` | usage: what the prompt has cost |
-//! | `content_block_start` of a tool's use | a token: the tool's name is generated, too |
+//! | `message_start` | usage: the tokens of the prompt |
+//! | `content_block_start` of a tool call | a token, because the tool's name is generated too |
 //! | `content_block_delta` with `text_delta`, `input_json_delta` | a token |
-//! | `content_block_delta` with `thinking_delta` | a token of reasoning |
+//! | `content_block_delta` with `thinking_delta` | a reasoning token |
 //! | `message_delta` | usage, cumulative |
-//! | `message_stop` | the end; there is no `[DONE]` |
+//! | `message_stop` | the end (this API sends no `[DONE]`) |
 //! | `ping` | nothing |
 //! | `error` | an error inside a 200 |
 
@@ -19,14 +19,14 @@ use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece, Token};
 use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
-/// Every request has to name the version of the API that it speaks.
+/// Every request must name its API version.
 pub(super) const ANTHROPIC: Provider =
     Provider { key_header: KeyHeader::XApiKey, headers: &[("anthropic-version", "2023-06-01")] };
 
-/// Models by the names that Anthropic's own API uses.
+/// Model names as used by Anthropic's own API.
 pub(super) const MODELS: &[&str] = &["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"];
 
-/// What there is to say about messages.
+/// The messages API.
 pub(super) const MESSAGES: Spec = Spec {
     name: "anthropic-messages",
     path: "/anthropic/v1/messages",
@@ -43,7 +43,7 @@ pub(super) const MESSAGES: Spec = Spec {
     ..spec::GET
 };
 
-/// What there is to say about counts.
+/// The token counting API.
 pub(super) const COUNT_TOKENS: Spec = Spec {
     name: "anthropic-count-tokens",
     path: "/anthropic/v1/messages/count_tokens",
@@ -55,10 +55,10 @@ pub(super) const COUNT_TOKENS: Spec = Spec {
     ..spec::GET
 };
 
-/// The token limit of a request that has none of its own: the API refuses one without.
+/// The token limit of requests that set none. The API rejects a request without a limit.
 const USUAL_MAX_TOKENS: &str = "1024";
 
-/// The body of a message in pieces.
+/// Builds the body of a messages request in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let limit = if ask.max_tokens { Piece::MaxTokens } else { json::text(USUAL_MAX_TOKENS) };
     let ours = vec![
@@ -70,23 +70,23 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(ours, ask)
 }
 
-/// The body of a count in pieces.
+/// Builds the body of a token counting request in pieces.
 fn count_body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(vec![("model", vec![Piece::Model]), ("messages", json::messages(ask, Dialect::Anthropic))], ask)
 }
 
-/// What one event of a stream means.
+/// Reads one event of a stream.
 fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
     let data = match json::data(event)? {
-        // `[DONE]` is a proxy's habit: it says nothing here.
+        // Some proxies add `[DONE]`. It has no meaning in this API.
         Data::Nothing | Data::Done => return Ok(Delta::default()),
         Data::Json(data) => data,
     };
     let (mut chunk, mut token, mut odd) = (Chunk::default(), None, false);
     let is_json = scan(data, notes, |json| {
         chunk.read(json)?;
-        // Without a type it means what the event's name says, which no template sees; nor can it
-        // tell which of two bills holds.
+        // Without a type, the event's name gives the meaning, and templates do not see the name. A
+        // template cannot tell either which of two usage objects counts.
         if chunk.kind == Value::Null || (chunk.usage.is_some() && chunk.of_message.is_some()) {
             json.unlearnable();
         }
@@ -107,7 +107,7 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     Ok(Delta { token, usage, finish, done: &*kind == b"message_stop", odd, structured })
 }
 
-/// What a complete plain answer means, and whether its checks hold.
+/// Reads a complete plain response and checks it.
 fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let message = Message::of(body, notes)?;
     if !message.kind.is("message") {
@@ -122,7 +122,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
 }
 
-/// A count of tokens and whether it is one. Nothing was billed, so it is no usage.
+/// Reads a token count and checks it. Nothing was billed, so the count is not usage.
 fn read_count(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     if Message::of(body, notes)?.input_tokens.count() > 0 {
         return Ok(Answer { usage: None, finish: None, checks: 1 });
@@ -136,7 +136,7 @@ struct Chunk<'a> {
     kind: Value<'a>,
     delta: Block,
     content_block: Block,
-    /// What the message as it stands has cost.
+    /// The usage inside the `message` of a `message_start`.
     of_message: Option<TokenUsage>,
     usage: Option<TokenUsage>,
     error: Value<'a>,
@@ -168,7 +168,7 @@ impl<'a> Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// Whether something was generated, if the event is of this kind.
+    /// Returns the token in an event of this kind, if anything was generated.
     fn token(&self, kind: &[u8], json: &mut Scanner<'_, '_>) -> Option<Token> {
         match kind {
             b"content_block_start" => self.content_block.token(json),
@@ -178,14 +178,14 @@ impl Chunk<'_> {
     }
 }
 
-/// A block of content as it begins, or what is added to it.
+/// A content block at its start, or a delta to it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
     text: Seen,
     thinking: Seen,
     partial_json: Seen,
     name: Seen,
-    /// Of the message as a whole: why it ended.
+    /// The `stop_reason`, which concerns the whole message.
     finish: Option<Finish>,
 }
 
@@ -219,7 +219,7 @@ impl Block {
     }
 }
 
-/// A plain answer: a message, or a count.
+/// A plain response: a message or a token count.
 #[derive(Debug, Default)]
 struct Message<'a> {
     kind: Value<'a>,

@@ -1,8 +1,9 @@
-//! An API that a profile describes: what is asked, and where its answers have what. Its places are
-//! JSON pointers (RFC 6901).
+//! An API that a profile describes: the request, and where to find values in the response. The
+//! places are JSON pointers (RFC 6901).
 //!
 //! All pointers are followed in one pass from left to right, with the scanner of the other APIs. So
-//! nothing is copied, and answers that look alike are recognised without a parser, as theirs are.
+//! nothing is copied, and templates recognise similar responses without a parser, as with other
+//! APIs.
 
 use super::json::{self, Data};
 use super::scan::{self, Notes, Scanner, Seen, scan};
@@ -15,7 +16,7 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::LazyLock;
 
-/// What there is to say about it. Everything else stands in [`Custom`].
+/// The described API. All specifics are in [`Custom`].
 pub(super) const SPEC: Spec = Spec {
     name: "template",
     path: "/",
@@ -29,12 +30,12 @@ pub(super) const SPEC: Spec = Spec {
     websocket: false,
     usage_on_request: false,
     talk: None,
-    // Only tests of all APIs ask without a description.
+    // Only tests of all APIs read a response without a description.
     read_event: |event, notes| UNDESCRIBED.read_event(event, notes),
     answer: AnswerIs::Read(|body, notes| UNDESCRIBED.read_body(body, notes)),
 };
 
-/// What is taken for the description where there is none: something like chat completions.
+/// The description used when there is none. It resembles chat completions.
 static UNDESCRIBED: LazyLock<Custom> = LazyLock::new(|| {
     let fields = [
         ("/choices/0/delta/content", Field::Text),
@@ -53,19 +54,19 @@ static UNDESCRIBED: LazyLock<Custom> = LazyLock::new(|| {
     }
 });
 
-/// How an answer comes.
+/// The framing of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// Server-sent events.
     Sse,
-    /// A line for each event.
+    /// One event per line.
     Ndjson,
-    /// One JSON object, as a whole.
+    /// One JSON object for the whole response.
     Json,
 }
 
 impl Framing {
-    /// All, with their names in profiles.
+    /// All framings, with their names in profiles.
     pub const ALL: [(&str, Self); 3] = [("sse", Self::Sse), ("ndjson", Self::Ndjson), ("json", Self::Json)];
 }
 
@@ -73,7 +74,7 @@ impl Framing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointer(Vec<Step>);
 
-/// One step down: a key of an object, or a place in a list.
+/// One step down: a key of an object, or an index of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
     key: Vec<u8>,
@@ -81,14 +82,14 @@ struct Step {
 }
 
 impl fmt::Display for Pointer {
-    /// As it is written.
+    /// Writes the pointer in RFC 6901 notation.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = |step: &Step| String::from_utf8_lossy(&step.key).replace('~', "~0").replace('/', "~1");
         self.0.iter().try_for_each(|step| write!(f, "/{}", key(step)))
     }
 }
 
-/// Why a text is no pointer that could be followed.
+/// Why a text is not a usable pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPointer {
     #[error("expected a JSON pointer (RFC 6901) that starts with /, such as /choices/0/delta/content")]
@@ -98,12 +99,12 @@ pub enum BadPointer {
 }
 
 impl Pointer {
-    /// The pointer that is written so.
+    /// Parses a pointer.
     ///
     /// # Errors
     ///
-    /// What is wrong with it. One that names the whole value is refused, too: nothing could be told
-    /// of it.
+    /// Returns the problem with the text. A pointer to the whole value is rejected too, because
+    /// nothing could be read from it.
     pub fn parse(text: &str) -> Result<Self, BadPointer> {
         let steps = text.strip_prefix('/').ok_or(BadPointer::NoSlash)?;
         let step = |written: &str| {
@@ -119,7 +120,7 @@ impl Pointer {
                     c => c,
                 });
             }
-            // `01` is the name of no place.
+            // `01` is not an index.
             let is_place = key == "0" || (!key.starts_with('0') && key.bytes().all(|b| b.is_ascii_digit()));
             let place = if is_place { key.parse().ok() } else { None };
             Ok(Step { key: key.into_bytes(), place })
@@ -127,26 +128,26 @@ impl Pointer {
         Ok(Self(steps.split('/').map(step).collect::<Result<_, _>>()?))
     }
 
-    /// Whether one of the two lies inside the other, or is the same.
+    /// Returns true if the pointers are equal or one lies inside the other.
     pub fn overlaps(&self, other: &Self) -> bool {
         let both = self.0.len().min(other.0.len());
         self.0[..both] == other.0[..both]
     }
 }
 
-/// What stands at a place.
+/// The meaning of the value at a place.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Field {
     /// Generated text.
     Text,
     /// Generated reasoning.
     Reasoning,
-    /// How many tokens of input were billed.
+    /// Number of input tokens billed.
     InputTokens,
     OutputTokens,
-    /// Something if the answer is an error.
+    /// A value with content if the response is an error.
     Error,
-    /// The value that ends a stream.
+    /// The value that ends a stream. Without a given value, any content does.
     End(Option<Value>),
 }
 
@@ -155,14 +156,14 @@ pub enum Field {
 pub struct Custom {
     pub method: Method,
     pub framing: Framing,
-    /// Where what stands. No pointer overlaps another, and there are at most
+    /// The places and their meaning. No pointer overlaps another, and there are at most
     /// [`Custom::MOST_FIELDS`].
     pub fields: Vec<(Pointer, Field)>,
-    /// The event that ends a stream, if a word does.
+    /// The data of the event that ends a stream, if a fixed word does.
     pub end_word: Option<String>,
 }
 
-/// What was read of one value.
+/// The values found in an event or a body.
 #[derive(Debug, Default)]
 struct Found {
     text: Seen,
@@ -176,12 +177,12 @@ impl Custom {
     /// One for each kind of field.
     pub const MOST_FIELDS: usize = 6;
 
-    /// Whether the answer is a stream.
+    /// Returns true if the response is a stream.
     pub const fn streams(&self) -> bool {
         !matches!(self.framing, Framing::Json)
     }
 
-    /// What a profile says of it, by its keys.
+    /// Returns the description by its keys in a profile.
     pub fn described(&self) -> Vec<(&'static str, String)> {
         let framing = Framing::ALL.iter().find(|(_, framing)| *framing == self.framing).map_or("", |(name, _)| name);
         let method = if self.method == Method::Get { "GET" } else { "POST" };
@@ -199,12 +200,12 @@ impl Custom {
         all
     }
 
-    /// Whether it says where its bill is.
+    /// Returns true if the description says where usage is.
     fn bills(&self) -> bool {
         self.fields.iter().any(|(_, field)| matches!(field, Field::InputTokens | Field::OutputTokens))
     }
 
-    /// What one event of a stream means.
+    /// Reads one event of a stream.
     pub(super) fn read_event(&self, event: &sse::Event<'_>, mut notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
         if self.end_word.as_ref().is_some_and(|word| event.data.trim_ascii() == word.as_bytes()) {
             if let Some(notes) = &mut notes {
@@ -228,7 +229,7 @@ impl Custom {
         Ok(Delta { token, usage: billed(found.usage), done: found.is_end, odd, ..Delta::default() })
     }
 
-    /// What a complete plain answer means, and whether its checks hold.
+    /// Reads a complete plain response and checks it.
     pub(super) fn read_body(&self, body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
         let (found, _) = self.read(body, notes).ok_or(Flaw::BadJson)?;
         if found.is_error {
@@ -243,8 +244,8 @@ impl Custom {
         }
     }
 
-    /// Follows all pointers. None if it is not JSON; also, whether something on the way is not what
-    /// a pointer says.
+    /// Follows all pointers. Returns the values found, and whether a value on the way differs from
+    /// what a pointer expects. `None` if the data is not JSON.
     fn read(&self, data: &[u8], notes: Option<&mut Notes>) -> Option<(Found, bool)> {
         let (mut found, mut odd) = (Found::default(), false);
         let all = (1_u8 << self.fields.len()) - 1;
@@ -261,7 +262,7 @@ impl Custom {
         is_json.then_some((found, odd))
     }
 
-    /// Forgets what was found of these fields.
+    /// Clears what was found of these fields.
     fn forget(&self, fields: u8, found: &mut Found) {
         for (_, (_, field)) in self.fields.iter().enumerate().filter(|(i, _)| fields >> i & 1 == 1) {
             match field {
@@ -275,14 +276,14 @@ impl Custom {
         }
     }
 
-    /// Reads a value to which the first `depth` steps of the fields in `active` have led; each has a
-    /// bit.
+    /// Reads a value to which the first `depth` steps of the `active` fields have led. Each field
+    /// has a bit in `active`.
     fn walk(&self, json: &mut Scanner<'_, '_>, depth: usize, active: u8, found: &mut Found) -> Option<()> {
         if active == 0 {
             return json.skip();
         }
         let (pointer, field) = &self.fields[active.trailing_zeros() as usize];
-        // No pointer overlaps another: where one ends, it is the only one.
+        // No pointer overlaps another. So a pointer that ends here is the only active one.
         if pointer.0.len() == depth {
             return take(json, field, found);
         }
@@ -302,7 +303,7 @@ impl Custom {
             let mut entered = 0;
             json.object(|json, key| {
                 let next = on(&|step| step.key == key);
-                // A key that stands twice has its last value, and nothing of the first.
+                // If a key occurs twice, only its last value counts.
                 if entered & next != 0 {
                     self.forget(next, found);
                     json.unlearnable();
@@ -315,7 +316,7 @@ impl Custom {
     }
 }
 
-/// Takes what a pointer has led to.
+/// Reads the value at the end of a pointer.
 fn take(json: &mut Scanner<'_, '_>, field: &Field, found: &mut Found) -> Option<()> {
     match field {
         Field::Text => found.text = json.filled()?,
@@ -331,7 +332,7 @@ fn take(json: &mut Scanner<'_, '_>, field: &Field, found: &mut Found) -> Option<
     Some(())
 }
 
-/// Whether a value is the one that ends a stream.
+/// Returns true if a value is the one that ends a stream.
 fn is(value: scan::Value<'_>, wanted: &Value) -> bool {
     match wanted {
         Value::String(text) => value.is(text),
@@ -344,14 +345,14 @@ fn is(value: scan::Value<'_>, wanted: &Value) -> bool {
     }
 }
 
-/// A bill with nothing on it is none.
+/// Returns the usage, or `None` if all counts are zero.
 const fn billed(usage: TokenUsage) -> Option<TokenUsage> {
     if usage.input | usage.output > 0 { Some(usage) } else { None }
 }
 
-// ---- what is asked -------------------------------------------------------------------------------
+// ---- the request --------------------------------------------------------------------------------
 
-/// What stands in the texts of a body for something that changes from request to request.
+/// The placeholders in the texts of a body, for values that change from request to request.
 const PLACEHOLDERS: [(&str, Piece); 4] = [
     ("{{prompt}}", Piece::Prompt),
     ("{{model}}", Piece::Model),
@@ -359,16 +360,16 @@ const PLACEHOLDERS: [(&str, Piece); 4] = [
     ("{{number}}", Piece::Number),
 ];
 
-/// The names of all placeholders.
+/// Returns the names of all placeholders.
 pub fn placeholders() -> impl Iterator<Item = &'static str> {
     PLACEHOLDERS.iter().map(|(name, _)| *name)
 }
 
-/// The placeholders in the texts of a body.
+/// Returns the placeholders in the texts of a body.
 ///
 /// # Errors
 ///
-/// The first that is none: what stands between `{{` and `}}`.
+/// Returns the first one that is not a known placeholder, including its braces.
 pub fn placeholders_in(value: &Value) -> Result<Vec<&'static str>, String> {
     let mut found = Vec::new();
     match value {
@@ -396,7 +397,7 @@ pub fn placeholders_in(value: &Value) -> Result<Vec<&'static str>, String> {
     Ok(found)
 }
 
-/// The body in pieces: the profile's own, with something else in the place of each placeholder.
+/// Builds the body in pieces: the profile's own body with its placeholders replaced.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     write(&Value::Object(ask.extra.clone()), &mut pieces);
@@ -428,8 +429,8 @@ fn write(value: &Value, pieces: &mut Vec<Piece>) {
     }
 }
 
-/// A text that is a placeholder gives way to what it stands for: a text, or a number. Inside a text
-/// both are a part of it.
+/// Writes a text. A text that is only a placeholder is replaced by a string or a number. Inside a
+/// text, both become part of the text.
 fn write_text(text: &str, pieces: &mut Vec<Piece>) {
     if let Some((_, piece)) = PLACEHOLDERS.iter().find(|(name, _)| *name == text) {
         return pieces.push(piece.clone());

@@ -1,7 +1,7 @@
-//! What the fuzz targets call (`fuzz/`).
+//! The functions that the fuzz targets call (`fuzz/`).
 //!
-//! An input is an event stream, so that the fixtures are inputs as they stand. It is an event's
-//! data and a body as well.
+//! An input is an event stream, so the fixtures serve as inputs unchanged. It also serves as the
+//! data of an event and as a body.
 
 use super::json::{self, Data};
 use super::{Api, Delta, Flaw, Reader, Token};
@@ -13,7 +13,7 @@ fn generating() -> impl Iterator<Item = Api> {
     Api::ALL.into_iter().filter(|api| api.generates())
 }
 
-/// Shows the events of a stream, up to one that is no event.
+/// Passes the events of a stream to `see`, up to the first one that is malformed.
 fn each_event(input: &[u8], mut see: impl FnMut(&sse::Event<'_>)) {
     let mut decoder = sse::Decoder::default();
     let mut rest = input;
@@ -25,20 +25,20 @@ fn each_event(input: &[u8], mut see: impl FnMut(&sse::Event<'_>)) {
     }
 }
 
-/// Any bytes, as events and as a body of one API: nothing panics; "not JSON" is said of what is not
-/// JSON or not UTF-8, and of nothing else; and what `serde_json` has taken apart and put together
-/// again means the same.
+/// Reads any bytes as events and as a body of one API. Nothing may panic. "Not JSON" must be
+/// reported for data that is not JSON or not UTF-8, and for nothing else. Data that `serde_json`
+/// has parsed and written again must have the same meaning.
 ///
 /// # Panics
 ///
-/// When that does not hold: that is what is looked for.
+/// When one of these properties does not hold, which is what fuzzing looks for.
 pub fn fuzz_api(api: Api, input: &[u8]) {
     let see = |event: &sse::Event<'_>| {
         let read = api.read_event(event);
         if let Ok(Data::Json(data)) = json::data(event) {
             assert_eq!(read == Err(Flaw::BadJson), !is_json(data), "an event of {}", api.name());
             if let Some(data) = rewritten(data) {
-                // An odd value that has another one of its key behind it is gone.
+                // `serde_json` drops an odd value if the same key follows again.
                 let but_odd = |read: Result<Delta, Flaw>| read.map(|delta| Delta { odd: false, ..delta });
                 let again = api.read_event(&sse::Event { data: &data, ..*event });
                 assert_eq!(but_odd(again), but_odd(read), "an event of {}", api.name());
@@ -62,20 +62,20 @@ fn is_json(data: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(data).is_ok() && std::str::from_utf8(data).is_ok()
 }
 
-/// With keys in another order and each once, and as little white space and as few escapes as
-/// possible. `None` if `serde_json` refuses more than the grammar does: halves of characters,
-/// numbers out of range, depth.
+/// Rewrites JSON with its keys in another order and without duplicates, with as little white space
+/// and as few escapes as possible. `None` if `serde_json` rejects more than the grammar does:
+/// halves of surrogate pairs, numbers out of range, or too much depth.
 fn rewritten(data: &[u8]) -> Option<Vec<u8>> {
     Some(serde_json::from_slice::<serde_json::Value>(data).ok()?.to_string().into_bytes())
 }
 
-/// Each event is one of a stream and a body, all for the same reader, of each API that generates:
-/// whatever the reader has learned from those before, it says of each what the parser says, and
-/// lends of each event the same text.
+/// Reads each event both as an event of a stream and as a body, with one reader per API that
+/// generates tokens. For every event the reader must return what the parser returns, and lend the
+/// same text, whatever it has learned from earlier events.
 ///
 /// # Panics
 ///
-/// When reader and parser differ: that is what is looked for.
+/// When reader and parser differ, which is what fuzzing looks for.
 pub fn fuzz_template(input: &[u8]) {
     for api in generating() {
         let mut reader = Reader::new(api, false);
@@ -93,7 +93,7 @@ pub fn fuzz_template(input: &[u8]) {
     }
 }
 
-/// What a reader lends of an event.
+/// Returns the pieces of text that a reader lends for an event.
 fn text(reader: &mut Reader, event: &sse::Event<'_>) -> Vec<(Token, Vec<u8>)> {
     let mut text = Vec::new();
     let _ = reader.read_text(event, &mut |token, piece| text.push((token, piece.to_vec())));

@@ -1,8 +1,7 @@
-//! What the JSON of all APIs has in common: bodies put together in pieces, events that say nothing,
-//! bills.
+//! JSON shared by all APIs: bodies in pieces, events without content, and usage objects.
 //!
-//! Compatible servers differ in what is absent, `null` or empty, and in what they add. So
-//! everything is optional, and unknown fields are skipped.
+//! Compatible servers differ in which fields are absent, `null` or empty, and in which they add. So
+//! all fields are optional, and unknown fields are skipped.
 
 use super::scan::{Scanner, Seen, Value};
 use super::talk::Dialect;
@@ -11,18 +10,18 @@ use super::{Ask, Flaw, History, Piece};
 use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
-/// The name of an event that is an error whatever its data says.
+/// The name of an event that is an error regardless of its data.
 const ERROR_EVENT: &[u8] = b"error";
 
-/// Ends a stream of the APIs that have no better word for it.
+/// The data that ends a stream, for APIs that have no terminal event type.
 const DONE: &[u8] = b"[DONE]";
 
-/// A piece of fixed text.
+/// Returns a piece of fixed text.
 pub(super) fn text(text: &str) -> Piece {
     Piece::Text(text.to_owned())
 }
 
-/// The messages: what was said before, if it is sent again, and the prompt.
+/// Returns the messages in pieces: the prompt, after the earlier messages if they are sent again.
 pub(super) fn messages(ask: &Ask<'_>, dialect: Dialect) -> Vec<Piece> {
     const OPEN: &str = r#"{"role":"user","content":"#;
     match ask.history {
@@ -39,7 +38,8 @@ pub(super) fn messages(ask: &Ask<'_>, dialect: Dialect) -> Vec<Piece> {
     }
 }
 
-/// What the user says: the prompt alone, or parts of which one is a picture.
+/// Returns the content of the user's message: the prompt alone, or the prompt and a picture as
+/// parts.
 fn content(ask: &Ask<'_>, dialect: Dialect) -> Vec<Piece> {
     let Some(picture) = ask.picture else { return vec![Piece::Prompt] };
     let (before, after) = match dialect {
@@ -51,7 +51,7 @@ fn content(ask: &Ask<'_>, dialect: Dialect) -> Vec<Piece> {
             r#"[{"type":"input_text","text":"#.to_owned(),
             format!(r#"}},{{"type":"input_image","image_url":"{}"}}]"#, picture.url()),
         ),
-        // Anthropic advises to send pictures before the text.
+        // Anthropic recommends placing pictures before the text.
         Dialect::Anthropic => (
             format!(
                 r#"[{{"type":"image","source":{{"type":"base64","media_type":"{}","data":"{}"}}}},{{"type":"text","text":"#,
@@ -69,15 +69,15 @@ pub(super) fn stream(ask: &Ask<'_>) -> (&'static str, Vec<Piece>) {
     ("stream", vec![text(if ask.stream { "true" } else { "false" })])
 }
 
-/// What asks for an answer that is as long as its limit, where that is wanted. vLLM and SGLang know
-/// both fields.
+/// Returns the fields that ask for a response exactly as long as its limit, if that is wanted. vLLM
+/// and SGLang know both fields.
 pub(super) fn exactly(ask: &Ask<'_>) -> impl Iterator<Item = (&'static str, Vec<Piece>)> {
     let both = [("min_tokens", vec![Piece::MaxTokens]), ("ignore_eos", vec![text("true")])];
     both.into_iter().filter(|_| ask.exact)
 }
 
-/// A JSON object of these fields, in pieces. A field of the user's takes the place of ours with the
-/// same name.
+/// Returns a JSON object of these fields in pieces. Fields of the user replace ours of the same
+/// name.
 pub(super) fn object(ours: Vec<(&'static str, Vec<Piece>)>, ask: &Ask<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut separator = "{";
@@ -96,7 +96,7 @@ pub(super) fn object(ours: Vec<(&'static str, Vec<Piece>)>, ask: &Ask<'_>) -> Ve
     pieces
 }
 
-/// Appends a piece; texts that meet become one.
+/// Appends a piece. Adjacent texts are merged.
 pub(super) fn push(pieces: &mut Vec<Piece>, piece: Piece) {
     match (pieces.last_mut(), piece) {
         (Some(Piece::Text(last)), Piece::Text(text)) => last.push_str(&text),
@@ -104,17 +104,17 @@ pub(super) fn push(pieces: &mut Vec<Piece>, piece: Piece) {
     }
 }
 
-/// What an event carries.
+/// The payload of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Data<'a> {
     Nothing,
     /// `[DONE]`.
     Done,
-    /// What should be JSON.
+    /// Data that should be JSON.
     Json(&'a [u8]),
 }
 
-/// What an event carries that is not an error by its name.
+/// Returns the payload of an event, unless the event's name marks it as an error.
 #[inline]
 pub(super) fn data<'a>(event: &sse::Event<'a>) -> Result<Data<'a>, Flaw> {
     if event.name == ERROR_EVENT {
@@ -127,20 +127,20 @@ pub(super) fn data<'a>(event: &sse::Event<'a>) -> Result<Data<'a>, Flaw> {
     }
 }
 
-/// Whether it is an error and no answer: `{"error":{…}}`, and `{"object":"error",…}` as vLLM had
-/// it.
+/// Returns true if the data is an error and not a response: `{"error":{…}}`, or
+/// `{"object":"error",…}` as older versions of vLLM sent it.
 pub(super) fn is_error(error: Value<'_>, object: Value<'_>) -> bool {
     error.is_error() || object.is("error")
 }
 
-/// Whether an event is the error of what stands in front of the API, in a form of its own: a web
-/// framework's `{"detail":…}`, a gateway's `{"message":…}` or `{"errors":[…]}`. Whether the object
-/// is an event of the API after all is for its reader to say.
+/// Whether an event looks like an error from a component in front of the API, in that component's
+/// own format: a web framework's `{"detail":…}`, a gateway's `{"message":…}` or `{"errors":[…]}`.
+/// The API's reader decides whether the object is an event of the API after all.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Complaint(bool);
 
 impl Complaint {
-    /// Takes the value of a key that the API does not know.
+    /// Reads the value of a key that the API does not know.
     pub(super) fn field(&mut self, json: &mut Scanner<'_, '_>, key: &[u8]) -> Option<()> {
         match key {
             b"detail" | b"errors" => self.0 |= json.value()?.is_error(),
@@ -150,13 +150,14 @@ impl Complaint {
         Some(())
     }
 
-    /// Whether it is an error, if no event of the API has this type (empty without one).
+    /// Returns true for an error, given that no event of the API has this type (empty if it has no
+    /// type).
     pub(super) fn is_error(self, kind: &[u8]) -> bool {
         self.0 && (kind.is_empty() || kind.ends_with(b"error") || kind.ends_with(b"Error"))
     }
 }
 
-/// Why an answer ended; what is no text says nothing.
+/// Returns why a response ended. `None` for a value that is not a string, or an empty one.
 pub(super) fn finish(reason: Value<'_>) -> Option<Finish> {
     match reason {
         Value::Text(b"") => None,
@@ -166,18 +167,19 @@ pub(super) fn finish(reason: Value<'_>) -> Option<Finish> {
     }
 }
 
-/// How an API calls what it bills.
+/// The names of an API's usage fields.
 #[derive(Debug)]
 pub(super) struct Words {
     pub(super) input: &'static str,
     pub(super) output: &'static str,
-    /// What is among the output.
+    /// The object with the breakdown of output tokens.
     pub(super) output_details: &'static str,
-    /// What is among the input.
+    /// The object with the breakdown of input tokens.
     pub(super) input_details: &'static str,
 }
 
-/// The words of the Responses API and of Anthropic, who has no total and no details as a rule.
+/// The field names of the Responses API and of Anthropic. Anthropic usually sends no total and no
+/// details.
 pub(super) const WORDS: Words = Words {
     input: "input_tokens",
     output: "output_tokens",
@@ -185,12 +187,13 @@ pub(super) const WORDS: Words = Words {
     input_details: "input_tokens_details",
 };
 
-/// What the server billed; `None` when it says nothing: not an object, or all of it zero or absent.
+/// Reads the usage that the server billed. The inner `None`: it is not an object, or all counts are
+/// zero.
 #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<TokenUsage>> {
     let (mut usage, mut total) = (TokenUsage::default(), 0);
-    // Anthropic bills what its cache read and wrote beside the input, and not inside it as the
-    // others do.
+    // Anthropic counts tokens that its cache read and wrote beside the input tokens. Other APIs
+    // include them.
     let (mut read, mut created) = (0, 0);
     let noted = json.noted();
     json.object(|json, key| {
@@ -217,7 +220,7 @@ pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<
         usage.input = usage.input.saturating_add(read).saturating_add(created);
         usage.cached = usage.cached.max(read);
         usage.written = created;
-        // A template does not add.
+        // Templates cannot add.
         json.unlearnable();
     }
     if usage.input | usage.output | total > 0 {
@@ -227,7 +230,7 @@ pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<
     Some(None)
 }
 
-/// The usage inside an object: of an answer as it stands.
+/// Reads the usage inside an object, such as the message of a stream's first event.
 #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 pub(super) fn usage_in(json: &mut Scanner<'_, '_>) -> Option<Option<TokenUsage>> {
     let mut found = None;
@@ -238,8 +241,8 @@ pub(super) fn usage_in(json: &mut Scanner<'_, '_>) -> Option<Option<TokenUsage>>
     Some(found)
 }
 
-/// A bill takes the place of an earlier one in the same data. Which of two holds is not for a
-/// template to tell.
+/// Replaces the usage found earlier in the same data. A template cannot tell which of two usage
+/// objects counts.
 pub(super) fn replace(json: &mut Scanner<'_, '_>, usage: &mut Option<TokenUsage>, later: Option<TokenUsage>) {
     if usage.is_some() {
         json.unlearnable();
@@ -247,7 +250,7 @@ pub(super) fn replace(json: &mut Scanner<'_, '_>, usage: &mut Option<TokenUsage>
     *usage = later;
 }
 
-/// The count of that name in an object.
+/// Reads the count with that name in an object.
 fn count_in(json: &mut Scanner<'_, '_>, name: &str, billed: Billed) -> Option<u32> {
     let mut count = 0;
     json.object(|json, key| {
@@ -261,7 +264,7 @@ fn count_in(json: &mut Scanner<'_, '_>, name: &str, billed: Billed) -> Option<u3
     Some(count)
 }
 
-/// Whether there is anything in the value of that name in an object.
+/// Reads whether the value with that name in an object has content.
 pub(super) fn filled_in(json: &mut Scanner<'_, '_>, name: &str) -> Option<Seen> {
     let mut found = Seen::default();
     json.object(|json, key| {

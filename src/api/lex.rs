@@ -1,18 +1,18 @@
-//! The smallest parts of JSON: where a text ends, and where a number ends. The grammar is that of
-//! RFC 8259, sections 6 and 7.
+//! The smallest parts of JSON: the ends of strings and numbers. The grammar is that of RFC 8259,
+//! sections 6 and 7.
 
-/// Most digits of a count that we read: any such number fits a `u32`, and none comes near it in
-/// practice.
+/// Most digits of a token count. Any number with so few digits fits a `u32`, and real counts are
+/// far smaller.
 const MAX_DIGITS: usize = 9;
 
-/// Where the inside of a string ends: at its closing quote.
+/// Returns where the inside of a string ends: at its closing quote.
 #[inline]
 pub(super) fn text(bytes: &[u8]) -> Option<usize> {
     let end = plain(bytes);
     if *bytes.get(end)? == b'"' { Some(end) } else { text_with_more(bytes, end) }
 }
 
-/// A text that is not plain from `at` on: with escapes, or with characters beyond ASCII.
+/// Scans a string that contains escapes or non-ASCII characters at `at` or later.
 fn text_with_more(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut is_ascii = true;
     loop {
@@ -27,13 +27,13 @@ fn text_with_more(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += plain(&bytes[at..]);
     }
-    // JSON between systems is UTF-8 as a whole (RFC 8259, section 8.1): a text that is not must be
-    // neither a token nor nothing.
+    // JSON exchanged between systems is UTF-8 (RFC 8259, section 8.1). A string that is not is
+    // rejected, so that it counts neither as a token nor as empty.
     (is_ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
 }
 
-/// The length of an escape. Halves of surrogate pairs are as good as others: tokenizers cut
-/// characters in two, and nothing here decodes a text.
+/// Returns the length of an escape. Halves of surrogate pairs are accepted, because tokenizers
+/// split characters and nothing here decodes the string.
 fn escape(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
@@ -42,15 +42,15 @@ fn escape(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes that are looked at one word after another; texts in events are a few bytes, and rarely
-/// reach the blocks.
+/// Number of bytes examined per word. Strings in events are a few bytes long and rarely reach the
+/// blocks.
 const WORD: usize = 8;
-/// Bytes that are looked at together once a text has proved to be long. The loop over them is one
-/// that compilers make vectors of.
+/// Number of bytes examined together once a string has proved to be long. Compilers can vectorise
+/// the loop over them.
 const BLOCK: usize = 32;
 
-/// How many bytes at the front stand for themselves in a string: ASCII, no control characters,
-/// neither quote nor backslash.
+/// Returns how many bytes at the front need no escape in a string: ASCII characters other than
+/// control characters, the quote and the backslash.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
     let mut at = 0;
@@ -67,37 +67,37 @@ fn plain(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().take_while(|byte| is_plain(**byte)).count()
 }
 
-/// How many bytes at the front are plain for certain: a multiple of the block's size.
+/// Returns a number of bytes at the front that are plain for certain: a multiple of the block size.
 fn plain_blocks(bytes: &[u8]) -> usize {
     let has_special = |block: &&[u8]| block.iter().fold(false, |special, byte| special | !is_plain(*byte));
     bytes.chunks_exact(BLOCK).take_while(|block| !has_special(block)).count() * BLOCK
 }
 
 const fn is_plain(byte: u8) -> bool {
-    // As a signed byte everything beyond ASCII is negative, and so below the space like a control
-    // character.
+    // As signed bytes, non-ASCII bytes are negative. So they are below the space, like control
+    // characters.
     byte.cast_signed() >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 const ONES: u64 = u64::from_le_bytes([1; WORD]);
 const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
 
-/// The high bit of the *first* byte of a word that is not plain; bits of later bytes may be set
-/// without reason. Zero when all are plain.
+/// Marks the *first* byte of a word that is not plain by its high bit. Bits of later bytes may be
+/// set wrongly. The result is zero if all bytes are plain.
 ///
 /// `x - 0x20` borrows in a byte below 0x20, and `x ^ quote - 1` in a byte that is the quote. A
-/// borrow can falsify the bytes after the one that borrowed, which is itself reported, so the first
-/// report is always right.
+/// borrow can falsify the bytes after the one that borrowed. That byte is itself marked, so the
+/// first mark is always right.
 #[inline]
 const fn special(word: u64) -> u64 {
     let below_space = word.wrapping_sub(ONES * 0x20);
     let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    // An ASCII byte that is none of these has a clear high bit in all four.
+    // A plain ASCII byte has a clear high bit in all four.
     (word | below_space | quote | backslash) & HIGH
 }
 
-/// How many digits are at the front.
+/// Returns how many digits are at the front.
 #[inline]
 fn digits(bytes: &[u8]) -> usize {
     let mut at = 0;
@@ -111,9 +111,9 @@ fn digits(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// The high bit of the *first* byte of a word that is no digit, as in [`special`]: `x + 0x46`
-/// carries into it above `9`, `x - 0x30` borrows below `0`, and a byte that carries or borrows out
-/// is itself reported.
+/// Marks the *first* byte of a word that is not a digit by its high bit, as in [`special`]. `x +
+/// 0x46` sets the bit above `9`, and `x - 0x30` borrows below `0`. A byte that carries or borrows
+/// out is itself marked.
 #[inline]
 const fn not_digit(word: u64) -> u64 {
     let above_nine = word.wrapping_add(ONES * (0x7f - b'9' as u64));
@@ -121,19 +121,19 @@ const fn not_digit(word: u64) -> u64 {
     (word | above_nine | below_zero) & HIGH
 }
 
-/// Where a number ends.
+/// Returns where a number ends.
 #[inline]
 pub(super) fn number(bytes: &[u8]) -> Option<usize> {
     let end = digits(bytes);
     match bytes.get(end) {
-        // A number has no leading zero.
+        // Numbers have no leading zeros.
         Some(b',' | b'}' | b']') if end == 1 || (end > 1 && bytes[0] != b'0') => Some(end),
         _ => number_with_more(bytes),
     }
 }
 
-/// A number that is not merely digits: with a sign, a fraction, an exponent, or with white space or
-/// nothing after it.
+/// Scans a number that has a sign, a fraction or an exponent, or that is followed by white space or
+/// by the end of the data.
 fn number_with_more(bytes: &[u8]) -> Option<usize> {
     let sign = usize::from(bytes.first() == Some(&b'-'));
     let whole = digits(&bytes[sign..]);
@@ -153,8 +153,8 @@ fn number_with_more(bytes: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// Where a plain count of tokens above zero ends, and the count: without a sign, a fraction or an
-/// exponent.
+/// Returns where a plain count of tokens above zero ends, and the count. It has no sign, fraction
+/// or exponent.
 #[inline]
 pub(super) fn tokens(bytes: &[u8]) -> Option<(usize, u32)> {
     let end = digits(bytes);
@@ -282,7 +282,7 @@ mod tests {
                 prop_assert!(!bytes[..end].iter().any(|byte| *byte < 0x20));
             } else {
                 let json = [b"\"", &bytes[..]].concat();
-                // Nothing is refused that is all of a valid string.
+                // Nothing is rejected that is a complete valid string.
                 prop_assert!(serde_json::from_slice::<&RawValue>(&json).is_err());
             }
         }

@@ -1,10 +1,10 @@
-//! One file per LLM API: how to ask, and what an answer means in tokens. Bytes only: no socket, no
-//! clock.
+//! One file per LLM API: how to build a request, and what a response means in tokens. This module
+//! handles bytes only. It knows no sockets and no clock.
 //!
-//! A [`Reader`] reads like [`Api::read_event`] and [`Api::read_body`] and is what a worker uses: it
-//! recognises what it has seen before.
+//! A [`Reader`] returns the same results as [`Api::read_event`] and [`Api::read_body`]. Workers use
+//! it because it recognises data like that which it has seen before.
 //!
-//! To add an API: a file with its `Spec`, and a row in the table below.
+//! To add an API, write a file with its `Spec` and add a row to the table below.
 
 mod anthropic;
 mod custom;
@@ -40,8 +40,8 @@ use scan::Notes;
 pub use spec::HAS_USAGE;
 use spec::{AnswerIs, Spec};
 
-/// The table of all APIs, in the order of the docs: a name in the code, and the row that says
-/// everything else.
+/// Defines all APIs in the order of the docs. Each row pairs a name in the code with the `Spec`
+/// that describes the API.
 macro_rules! apis {
     ($($(#[$doc:meta])* $api:ident = $spec:path,)*) => {
         /// An LLM API, one of the endpoints beside it, or one of the simulator's own.
@@ -51,7 +51,7 @@ macro_rules! apis {
         }
 
         impl Api {
-            /// All, in the order of the docs.
+            /// All APIs, in the order of the docs.
             pub const ALL: [Self; [$(stringify!($api)),*].len()] = [$(Self::$api),*];
 
             const fn spec(self) -> &'static Spec {
@@ -93,43 +93,43 @@ apis! {
     /// `TypeSafe`'s typed questions about a text.
     TypesafeSystemone = typesafe::SYSTEM_ONE,
     TypesafeModels = typesafe::MODELS,
-    /// Any other, as a profile describes it.
+    /// Any other API, as a profile describes it.
     Template = custom::SPEC,
 }
 
-/// Where a server has its APIs.
+/// The paths at which a server has its APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
-    /// Each provider below a path of its own, as llmsim has them: `/openai/v1/chat/completions`.
+    /// Each provider has a path prefix of its own, as on llmsim: `/openai/v1/chat/completions`.
     #[default]
     Llmsim,
-    /// All below `/v1`, as the providers and compatible servers have them.
+    /// All APIs are below `/v1`, as on the providers' and compatible servers.
     Standard,
-    /// The same, and the target's URL ends in `/v1`.
+    /// As [`Layout::Standard`], for a target URL that already ends in `/v1`.
     BelowV1,
-    /// As llmsim has them. That is the API of Azure without versions of its own:
+    /// The same paths as llmsim's. They are those of Azure's unversioned API:
     /// `/openai/v1/chat/completions`.
     AzureV1,
-    /// Below the name of a deployment, as the APIs of Azure with a date for a version are:
+    /// Paths contain the deployment's name, as in Azure's APIs with a date as version:
     /// `/openai/deployments/NAME/chat/completions`.
     AzureDeployments,
 }
 
-/// Under which name a request of chat completions carries its token limit.
+/// The field that carries the token limit of a chat completions request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LimitName {
-    /// What every server knows.
+    /// The field that every server knows.
     #[default]
     MaxTokens,
-    /// What `OpenAI`'s reasoning models take instead.
+    /// The field that `OpenAI`'s reasoning models expect instead.
     MaxCompletionTokens,
 }
 
 impl LimitName {
-    /// Both.
+    /// Both fields.
     pub const ALL: [Self; 2] = [Self::MaxTokens, Self::MaxCompletionTokens];
 
-    /// The name of the field.
+    /// Returns the field's name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",
@@ -138,7 +138,7 @@ impl LimitName {
     }
 }
 
-/// How a request carries its key.
+/// The header that carries the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyHeader {
     /// `Authorization: Bearer …`
@@ -157,66 +157,67 @@ pub enum Method {
 /// A piece of a request body or path: fixed text, or a hole that is filled for each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Sent as it stands.
+    /// Sent unchanged.
     Text(String),
     /// The model's name, as a JSON string with its quotes (in a path: percent-encoded, without
     /// quotes).
     Model,
     /// The prompt, as a JSON string with its quotes.
     Prompt,
-    /// The same inside a JSON string: without the quotes. Fixed text stands before it.
+    /// The prompt inside a JSON string, without quotes. A fixed text always comes before it.
     PromptInside,
     /// The model's name inside a JSON string.
     ModelInside,
     /// The token limit, as digits.
     MaxTokens,
-    /// A number of each request's own, as digits.
+    /// A number that differs from request to request, as digits.
     Number,
     /// All messages, as a JSON list.
     Messages,
-    /// The earlier messages of a conversation, as items of a JSON list. Nothing in its first turn.
+    /// The earlier messages of a conversation, as items of a JSON list. Empty in the first turn.
     History,
-    /// Fixed text around the prompt. It is left out with the prompt in a request that only answers
-    /// the model's tool calls.
+    /// Fixed text around the prompt. Like the prompt, it is left out of a request that only returns
+    /// the results of the model's tool calls.
     OfUser(&'static str),
-    /// The id of the response before, as a JSON string; `null` in the first turn.
+    /// The id of the previous response, as a JSON string; `null` in the first turn.
     PreviousResponse,
 }
 
-/// What to ask for; the holes of [`Piece`] stand for what changes from request to request.
+/// The request to build. The holes of [`Piece`] stand for the values that differ between requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// Whether the answer shall be streamed.
+    /// True if the response is to be streamed.
     pub stream: bool,
-    /// Whether it is asked for over a WebSocket, where every answer is streamed.
+    /// True if the request goes over a WebSocket, where every response is streamed.
     pub websocket: bool,
-    /// Whether there is a token limit.
+    /// True if there is a token limit.
     pub max_tokens: bool,
-    /// Under which name chat completions carry that limit.
+    /// The field that carries this limit in chat completions.
     pub limit_name: LimitName,
-    /// Whether there shall be as many tokens as the limit says, where a server can be asked for that.
+    /// True if the response is to have exactly as many tokens as the limit, for servers that
+    /// support it.
     pub exact: bool,
-    /// How the request carries what was said before; none if it is not a turn of a conversation.
+    /// How the request carries the earlier messages. `None` if it is not a turn of a conversation.
     pub history: Option<History>,
-    /// What the user's message shows beside the prompt. Not in a conversation.
+    /// A picture beside the prompt in the user's message. Not used in conversations.
     pub picture: Option<&'a Picture>,
-    /// Extra fields of the JSON body; they win over ours.
+    /// Extra fields of the JSON body. They override ours.
     pub extra: &'a serde_json::Map<String, serde_json::Value>,
 }
 
-/// How a request carries what was said before in its conversation.
+/// How a request carries the earlier messages of its conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum History {
     /// Every message so far is sent again.
     Messages,
-    /// The server keeps the messages. The request names the response before.
+    /// The server keeps the messages. The request refers to the previous response.
     PreviousResponse,
-    /// All messages come as one list, out of a data set.
+    /// All messages come as one list from a data set.
     Given,
 }
 
 impl History {
-    /// As profiles write it.
+    /// Returns the name used in profiles.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Messages => "live",
@@ -226,25 +227,25 @@ impl History {
     }
 }
 
-/// What one event of a stream means.
+/// The meaning of one event of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delta {
-    /// Generated payload, if there is any.
+    /// The kind of generated payload, if the event carries any.
     pub token: Option<Token>,
-    /// What the server billed so far; the last one counts.
+    /// The usage that the server has billed so far. The last one counts.
     pub usage: Option<TokenUsage>,
-    /// Why the answer ended, if it says so.
+    /// Why the response ended, if the event says so.
     pub finish: Option<Finish>,
     /// The API's terminal event: the stream is complete.
     pub done: bool,
-    /// A part of it is not as documented, and was not understood.
+    /// Part of the event deviates from the API's documentation and was not understood.
     pub odd: bool,
-    /// It holds a part of the reply that is more than text, such as a tool call: a conversation has
-    /// to read it as a whole.
+    /// Part of the reply is more than text, such as a tool call. A conversation must read the whole
+    /// event.
     pub structured: bool,
 }
 
-/// Which kind of payload a token event carries.
+/// The kind of payload that a token event carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token {
     /// Text or tool-call arguments.
@@ -252,59 +253,59 @@ pub enum Token {
     Reasoning,
 }
 
-/// What a complete plain answer means.
+/// The meaning of a complete plain response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Answer {
-    /// What the server billed, if it said so.
+    /// The usage that the server billed, if the response says so.
     pub usage: Option<TokenUsage>,
-    /// Why it ended, if it says so.
+    /// Why the response ended, if it says so.
     pub finish: Option<Finish>,
-    /// How many checks were made, all of which held.
+    /// Number of checks made. All of them held.
     pub checks: u8,
 }
 
-/// Why well-framed bytes are not an answer.
+/// Why well-framed bytes are not a valid response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
-    /// Should be JSON and is not. In a stream the event is skipped and counted; in a plain answer
-    /// it is a failure.
+    /// The data should be JSON and is not. In a stream the event is skipped and counted. A plain
+    /// response fails.
     #[error("not valid JSON")]
     BadJson,
     /// An error object or error event inside a success.
     #[error("an error inside a 200")]
     Error,
-    /// The server says itself that the answer is not all of it.
+    /// The server says itself that the response is incomplete.
     #[error("the answer was cut off by the server")]
     Incomplete,
-    /// A response check that did not hold.
+    /// A response check failed.
     #[error("check failed: {name}")]
     Check {
         /// The check's name, as the report prints it.
         name: &'static str,
-        /// Checks that held before it.
+        /// Number of checks that held before it.
         held: u8,
     },
-    /// The last check of a plain answer did not hold: it does not say what it has cost.
+    /// The last check of a plain response failed: the response does not report its usage.
     #[error("check failed: {HAS_USAGE}")]
     NoUsage {
-        /// Checks that held before it.
+        /// Number of checks that held before it.
         held: u8,
-        /// Why the answer ended, if it says so.
+        /// Why the response ended, if it says so.
         finish: Option<Finish>,
     },
-    /// A template and the parser disagree about the same bytes: a defect of this tool. Only a
-    /// [`Reader`] that verifies says so.
+    /// A template and the parser disagree about the same bytes, which is a defect of this tool.
+    /// Only a [`Reader`] that verifies reports it.
     #[error("parse mismatch: template and parser disagree")]
     Mismatch,
 }
 
 impl Api {
-    /// Its name in profiles and flags.
+    /// Returns the API's name in profiles and flags.
     pub const fn name(self) -> &'static str {
         self.spec().name
     }
 
-    /// The API with that name.
+    /// Returns the API with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|api| api.name() == name)
     }
@@ -313,38 +314,38 @@ impl Api {
         if self.takes_prompt() { Method::Post } else { Method::Get }
     }
 
-    /// Whether it generates tokens, which can be timed and counted.
+    /// Returns true if the API generates tokens, which can be timed and counted.
     pub const fn generates(self) -> bool {
         self.spec().generates
     }
 
-    /// Whether llmsim has it.
+    /// Returns true if llmsim has this API.
     pub const fn is_on_llmsim(self) -> bool {
         self.spec().on_llmsim
     }
 
-    /// Whether flags about requests are meant for it: for what generates, and for what only other
-    /// servers have.
+    /// Returns true if flags about requests apply to this API: it generates tokens, or only other
+    /// servers have it.
     pub const fn takes_flags(self) -> bool {
         self.generates() || !self.is_on_llmsim()
     }
 
-    /// Whether its answer can be streamed.
+    /// Returns true if the response can be streamed.
     pub const fn streams(self) -> bool {
         self.spec().streams
     }
 
-    /// Whether it can be asked for over a WebSocket.
+    /// Returns true if requests can be sent over a WebSocket.
     pub const fn has_websocket(self) -> bool {
         self.spec().websocket
     }
 
-    /// Whether a stream says what it has cost only if the request asks for that.
+    /// Returns true if a stream reports its usage only when the request asks for it.
     pub const fn bills_streams_on_request(self) -> bool {
         self.spec().usage_on_request
     }
 
-    /// Whether its requests can be turns of a conversation.
+    /// Returns true if requests can be turns of a conversation.
     pub const fn converses(self) -> bool {
         self.spec().talk.is_some()
     }
@@ -353,75 +354,75 @@ impl Api {
         self.spec().talk
     }
 
-    /// Whether a picture may stand beside the prompt: where there are messages.
+    /// Returns true if a picture can accompany the prompt. This requires an API with messages.
     pub const fn shows_pictures(self) -> bool {
         self.dialect().is_some()
     }
 
-    /// Whether the server can keep the messages of a conversation.
+    /// Returns true if the server can keep the messages of a conversation.
     pub const fn keeps_history(self) -> bool {
         matches!(self.spec().talk, Some(talk::Dialect::Responses))
     }
 
-    /// Writes a reply and the results of its tool calls as messages of a conversation, each followed
-    /// by a comma. A server that keeps the messages is sent the results only. `results` appends what
-    /// a tool returns.
+    /// Writes a reply and the results of its tool calls as messages of a conversation, each
+    /// followed by a comma. If the server keeps the messages, only the results are written.
+    /// `results` appends the result of a tool.
     pub fn write_reply(self, reply: &Reply, history: History, results: Results<'_>, messages: &mut Vec<u8>) {
         if let Some(dialect) = self.spec().talk {
             dialect.write_reply(reply, history, results, messages);
         }
     }
 
-    /// Whether it is asked with a model and a prompt.
+    /// Returns true if a request carries a model and a prompt.
     pub const fn takes_prompt(self) -> bool {
         self.spec().body.is_some()
     }
 
-    /// Its path on llmsim; `{model}` stands for the model's name.
+    /// Returns the path on llmsim. `{model}` stands for the model's name.
     pub const fn path(self) -> &'static str {
         self.spec().path
     }
 
-    /// Its path on a server of that layout; `{model}` stands for the model's name.
+    /// Returns the path on a server with that layout. `{model}` stands for the model's name.
     pub fn path_in(self, layout: Layout) -> String {
         let standard = self.spec().standard_path;
         let below_v1 = standard.strip_prefix("/v1");
         match (layout, below_v1) {
             (Layout::Llmsim | Layout::AzureV1, _) => self.path().to_owned(),
             (Layout::BelowV1, Some(own)) => own.to_owned(),
-            // Responses are not those of a deployment. The body names it.
+            // Azure's Responses API has no deployment in its path. The body names the deployment.
             (Layout::AzureDeployments, Some(own)) if self == Self::OpenaiResponses => format!("/openai{own}"),
             (Layout::AzureDeployments, Some(own)) => format!("/openai/deployments/{{model}}{own}"),
             (Layout::Standard, _) | (Layout::BelowV1 | Layout::AzureDeployments, None) => standard.to_owned(),
         }
     }
 
-    /// The models that it is asked for when a profile names none.
+    /// Returns the models used when a profile names none.
     pub const fn models(self) -> &'static [&'static str] {
         self.spec().models
     }
 
-    /// Headers that every request of it has to have.
+    /// Returns the headers that every request must have.
     pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
         self.spec().provider.headers
     }
 
-    /// How it wants the key.
+    /// Returns the header that carries the key.
     pub const fn key_header(self) -> KeyHeader {
         self.spec().provider.key_header
     }
 
-    /// The JSON body of a request, in pieces; empty for `GET`.
+    /// Returns the JSON body of a request in pieces. It is empty for `GET`.
     pub fn body(self, ask: &Ask<'_>) -> Vec<Piece> {
         self.spec().body.map_or_else(Vec::new, |body| body(ask))
     }
 
-    /// What one event of a stream means.
+    /// Returns the meaning of one event of a stream.
     pub fn read_event(self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
         (self.spec().read_event)(event, None)
     }
 
-    /// What a complete plain answer means, and whether its checks hold.
+    /// Returns the meaning of a complete plain response if all its checks hold.
     pub fn read_body(self, body: &[u8]) -> Result<Answer, Flaw> {
         self.scan_body(body, None)
     }

@@ -1,5 +1,5 @@
-//! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else
-//! that is compatible.
+//! `OpenAI` chat completions, plain and streamed. Also used for vLLM, llama.cpp, Azure and all
+//! other compatible servers.
 
 use super::json::{self, Complaint, Data, Words};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
@@ -9,7 +9,7 @@ use super::{Answer, Ask, Delta, Flaw, LimitName, Piece, Token};
 use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
-/// What there is to say about it.
+/// The chat completions API.
 pub(super) const SPEC: Spec = Spec {
     name: "openai-chat",
     path: "/openai/v1/chat/completions",
@@ -27,11 +27,11 @@ pub(super) const SPEC: Spec = Spec {
     answer: AnswerIs::Read(read_body),
 };
 
-/// The body in pieces.
+/// Builds the body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let mut ours =
         vec![("model", vec![Piece::Model]), ("messages", json::messages(ask, Dialect::Chat)), json::stream(ask)];
-    // OpenAI refuses a request that has the limit under both names.
+    // OpenAI rejects a request that has the limit under both names.
     if ask.max_tokens && !LimitName::ALL.iter().any(|name| ask.extra.contains_key(name.name())) {
         ours.push((ask.limit_name.name(), vec![Piece::MaxTokens]));
     }
@@ -39,12 +39,12 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(ours, ask)
 }
 
-/// Where a choice has what is new.
+/// The field of a choice that holds new content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChoiceIs {
-    /// In its `delta`, a part of a message.
+    /// `delta`, a part of a message.
     Delta,
-    /// In its `text`, as completions that are no chat have it.
+    /// `text`, as in completions that are not chats.
     Text,
 }
 
@@ -52,8 +52,8 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     read_event_of(ChoiceIs::Delta, event, notes)
 }
 
-/// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means
-/// nothing and is no flaw.
+/// Reads one event of a stream. Valid JSON that is not a chunk (`""`, `{"type":"ping"}`) is ignored
+/// without a flaw.
 pub(super) fn read_event_of(
     choice: ChoiceIs,
     event: &sse::Event<'_>,
@@ -84,7 +84,7 @@ pub(super) fn read_event_of(
     Ok(Delta { token, usage: chunk.usage, finish, done: false, odd, structured })
 }
 
-/// What a complete plain answer means, and whether its checks hold.
+/// Reads a complete plain response and checks it.
 fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let mut completion = Completion::default();
     if !scan(body, notes, |json| completion.read(json)) {
@@ -102,7 +102,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
 }
 
-/// The words of chat completions, and of what came before and after them.
+/// The field names of chat completions and of the APIs modelled on them.
 pub(super) const WORDS: Words = Words {
     input: "prompt_tokens",
     output: "completion_tokens",
@@ -114,7 +114,7 @@ pub(super) const WORDS: Words = Words {
 #[derive(Debug, Default)]
 struct Chunk<'a> {
     choices: Choices,
-    /// The key is there, though the list may be empty.
+    /// True if the key is present, even with an empty list.
     has_choices: bool,
     usage: Option<TokenUsage>,
     error: Value<'a>,
@@ -143,21 +143,21 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Finish reasons of a choice that the server did not finish: vLLM and SGLang say `abort` when they
-/// drop a request, for instance while they shut down.
+/// Finish reasons of a choice that the server did not complete. vLLM and SGLang send `abort` when
+/// they drop a request, for instance while they shut down.
 const FAILED: [&str; 2] = ["error", "abort"];
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Choices {
     count: u32,
-    /// The first token of any of them is the first token. A user sees the visible one of two, so it
-    /// decides what the event is.
+    /// The first token of any choice is the first token. If choices differ, a visible token decides
+    /// the kind, because users see it.
     token: Option<Token>,
-    /// One has ended with an error.
+    /// True if a choice ended with an error.
     failed: bool,
-    /// Why the last one that says so has ended.
+    /// The finish reason of the last choice that has one.
     finish: Option<Finish>,
-    /// One calls a tool.
+    /// True if a choice calls a tool.
     structured: bool,
 }
 
@@ -198,11 +198,11 @@ fn prefer_visible(a: Option<Token>, b: Option<Token>) -> Option<Token> {
     if b == Some(Token::Visible) { b } else { a.or(b) }
 }
 
-/// What a choice adds.
+/// The content that a choice adds.
 #[derive(Debug, Default)]
 struct ChoiceDelta {
     content: Seen,
-    /// Of a content that is a list.
+    /// The token in a `content` that is a list.
     parts: Option<Token>,
     refusal: Seen,
     reasoning_content: Seen,
@@ -212,7 +212,7 @@ struct ChoiceDelta {
 }
 
 impl ChoiceDelta {
-    /// What it generates, and whether it is more than text.
+    /// Returns the kind of token generated, and whether the delta is more than text.
     fn read(mut self, json: &mut Scanner<'_, '_>) -> Option<(Option<Token>, bool)> {
         let mut calls = json.noted()..json.noted();
         let (mut call, mut parts) = (calls.clone(), calls.clone());
@@ -248,7 +248,7 @@ impl ChoiceDelta {
             }
             Some(())
         })?;
-        // vLLM sends the same reasoning under both names.
+        // vLLM sends the same reasoning under both names, so only one of the two is used.
         let reasoning = if self.reasoning_content.is_filled { self.reasoning_content } else { self.reasoning };
         let calls = (self.calls || self.call).then_some(Token::Visible);
         let mut token = prefer_visible(self.parts, calls);
@@ -264,8 +264,8 @@ impl ChoiceDelta {
     }
 }
 
-/// What the parts of a content add: texts, and thinking that is kept apart from them, as a text or
-/// as a list of further parts.
+/// Reads the parts of a `content` list: texts, and thinking as separate parts, which is either a
+/// text or a list of further parts.
 #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 fn content_parts(json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
     let mut sum = None;
@@ -292,7 +292,7 @@ fn content_parts(json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
     Some(sum)
 }
 
-/// The texts of a thought.
+/// Reads the texts of a thinking part.
 fn thoughts(json: &mut Scanner<'_, '_>) -> Option<Vec<Seen>> {
     if !json.is_list()? {
         return Some(vec![json.filled()?]);
@@ -305,7 +305,7 @@ fn thoughts(json: &mut Scanner<'_, '_>) -> Option<Vec<Seen>> {
     Some(texts)
 }
 
-/// Whether any of the calls has anything in it.
+/// Returns true if any of the calls has content.
 fn tool_calls(json: &mut Scanner<'_, '_>) -> Option<bool> {
     let mut is_filled = false;
     json.list(|json| {
@@ -326,8 +326,8 @@ fn tool_calls(json: &mut Scanner<'_, '_>) -> Option<bool> {
     Some(is_filled)
 }
 
-/// Whether a call has anything in it. Its name comes with its first delta, its arguments in pieces
-/// with the others; both are generated.
+/// Returns true if a call has content. Its name comes with the first delta, its arguments in pieces
+/// with the others. Both are generated.
 fn function(json: &mut Scanner<'_, '_>) -> Option<bool> {
     let (mut name, mut arguments) = (Seen::default(), Seen::default());
     json.object(|json, key| {

@@ -1,10 +1,11 @@
-//! `OpenAI`'s older completions: a text goes on. vLLM, SGLang, llama.cpp and others have them.
+//! `OpenAI`'s older completions, which continue a text. vLLM, SGLang, llama.cpp and others have
+//! them.
 
 use super::openai_chat::{self, ChoiceIs};
 use super::spec::Spec;
 use super::{Ask, Piece, json};
 
-/// What there is to say about it.
+/// The completions API.
 pub(super) const SPEC: Spec = Spec {
     name: "openai-completions",
     path: "/openai/v1/completions",
@@ -16,7 +17,7 @@ pub(super) const SPEC: Spec = Spec {
     ..openai_chat::SPEC
 };
 
-/// The body in pieces.
+/// Builds the body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let mut ours = vec![("model", vec![Piece::Model]), ("prompt", vec![Piece::Prompt]), json::stream(ask)];
     if ask.max_tokens {
@@ -70,7 +71,7 @@ mod tests {
         assert_eq!(read(r#"{"error":{"message":"x"}}"#), Err(Flaw::Error));
         let usage = read(r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#);
         assert_eq!(usage.map(|delta| delta.usage.map(|usage| (usage.input, usage.output))), Ok(Some((3, 2))));
-        // A chat has no such texts.
+        // Chat completions have no `text` field.
         let chat = Api::OpenaiChat.read_event(&sse::Event { name: b"", data: br#"{"choices":[{"text":"a"}]}"# });
         assert_eq!(chat.map(|delta| delta.token), Ok(None));
     }

@@ -1,5 +1,5 @@
-//! `OpenAI`'s embeddings, and the reranking of documents. Both answer in one piece, and generate no
-//! tokens: what is measured of them are durations, and for embeddings the tokens of the input.
+//! `OpenAI`'s embeddings and document reranking. Both respond in one piece and generate no tokens.
+//! Only durations are measured, and for embeddings the input tokens.
 
 use super::json;
 use super::openai_chat::WORDS;
@@ -18,7 +18,7 @@ pub(super) const EMBEDDINGS: Spec = Spec {
     ..GET
 };
 
-/// As Cohere, Jina, vLLM and llama.cpp have it.
+/// The rerank API of Cohere, Jina, vLLM and llama.cpp.
 pub(super) const RERANK: Spec = Spec {
     name: "rerank",
     path: "/openai/v1/rerank",
@@ -30,7 +30,7 @@ pub(super) const RERANK: Spec = Spec {
     ..GET
 };
 
-/// What is ranked unless the user's `body` has other documents.
+/// The documents to rank, unless the user's `body` provides others.
 const DOCUMENTS: &str = r#"["A load tester sends many requests and measures how long each takes.","The tide is the rise and fall of the sea.","A token is a piece of a word that a language model reads or writes.","Bread is made of flour, water, salt and yeast."]"#;
 
 fn embeddings(ask: &Ask<'_>) -> Vec<Piece> {
@@ -42,7 +42,7 @@ fn rerank(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(vec![("model", vec![Piece::Model]), ("query", vec![Piece::Prompt]), documents], ask)
 }
 
-/// What an answer means, and whether its checks hold.
+/// Reads a plain response and checks it.
 fn read_embeddings(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let (mut error, mut object, mut has_vectors, mut usage) = (Value::Null, Value::Null, false, None);
     let is_json = scan(body, notes, |json| {
@@ -70,8 +70,8 @@ fn read_embeddings(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Fla
     }
 }
 
-/// Whether it is a list of embeddings, none of which is missing. One is a list of numbers, or text
-/// where that was asked for.
+/// Returns true if the value is a filled list in which every embedding is present. An embedding is
+/// a list of numbers, or a text if the request asked for that.
 fn vectors(json: &mut Scanner<'_, '_>) -> Option<bool> {
     let (mut all, mut there) = (0_u32, 0_u32);
     json.list(|json| {

@@ -1,4 +1,4 @@
-//! `OpenAI`'s generation of images. It is asked whether it works; it has no tokens to be timed.
+//! `OpenAI`'s image generation. It is only checked that it works, because it has no tokens to time.
 
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
@@ -6,7 +6,7 @@ use super::spec::{self, AnswerIs, Spec};
 use super::{Answer, Ask, Delta, Flaw, Piece};
 use crate::wire::sse;
 
-/// What there is to say about it.
+/// The image generation API.
 pub(super) const SPEC: Spec = Spec {
     name: "openai-images",
     path: "/openai/v1/images/generations",
@@ -19,8 +19,8 @@ pub(super) const SPEC: Spec = Spec {
     ..spec::GET
 };
 
-/// The body in pieces. A small picture of low quality: a larger one would be more than an event may
-/// hold.
+/// Builds the body in pieces. It asks for a small picture of low quality, because a larger one
+/// would exceed the size limit of an event.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let ours = vec![
         ("model", vec![Piece::Model]),
@@ -33,7 +33,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(ours, ask)
 }
 
-/// What one event of a stream means: the last picture ends it.
+/// Reads one event of a stream. The last picture ends the stream.
 fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
     let data = match json::data(event)? {
         Data::Nothing | Data::Done => return Ok(Delta::default()),
@@ -53,7 +53,7 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     Ok(Delta { done, ..Delta::default() })
 }
 
-/// What a complete plain answer means, and whether its checks hold.
+/// Reads a complete plain response and checks it.
 fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let (mut error, mut has_images) = (Value::Null, false);
     let is_json = scan(body, notes, |json| {
@@ -75,7 +75,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
 }
 
-/// Whether it is a list of pictures, none of which is missing.
+/// Returns true if the value is a filled list in which every picture has content.
 fn pictures(json: &mut Scanner<'_, '_>) -> Option<bool> {
     let (mut all, mut missing) = (0, 0);
     json.list(|json| {
@@ -88,7 +88,7 @@ fn pictures(json: &mut Scanner<'_, '_>) -> Option<bool> {
     Some(all > 0 && missing == 0)
 }
 
-/// One picture, or an event.
+/// A picture, or an event of a stream.
 #[derive(Debug, Default)]
 struct Picture<'a> {
     kind: Value<'a>,

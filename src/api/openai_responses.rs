@@ -1,20 +1,23 @@
-//! `OpenAI`'s Responses API, plain and streamed; [`super::openresponses`] speaks almost the same.
+//! `OpenAI`'s Responses API, plain and streamed. [`super::openresponses`] is almost the same.
 //!
-//! Every event of a stream says its `type`. What ends in `.delta` and carries a `delta` is
-//! generated; what other events repeat of it (`….done`, `response.completed`) is no token once
-//! more:
+//! Every event of a stream has a `type`. A `delta` in an event whose type ends in `.delta` is
+//! generated. Other events repeat this content (`….done`, `response.completed`) and are not counted
+//! as tokens again:
 //!
 //! | Type | Meaning |
 //! |---|---|
-//! | `response.output_text.delta`, `response.function_call_arguments.delta`, `response.refusal.delta`, … | a token |
-//! | `response.reasoning_summary_text.delta`, `response.reasoning_text.delta`, … | a token of reasoning |
-//! | `response.output_item.added` of a function call | a token: the function's name is generated, too |
+//! | `response.output_text.delta`, `response.refusal.delta`, … | a token |
+//! | `response.function_call_arguments.delta` | a token |
+//! | `response.reasoning_text.delta`, … | a reasoning token |
+//! | `response.reasoning_summary_text.delta`, … | a reasoning token |
+//! | `response.output_item.added` of a function call | a token: the function's name |
 //! | `response.completed` | usage, and the end |
-//! | `response.incomplete` | usage, and the end, if the reason is `max_output_tokens`; else the answer was cut off |
+//! | `response.incomplete` because of `max_output_tokens` | usage, and the end |
+//! | `response.incomplete` for any other reason | the response was cut off |
 //! | `response.failed`, `error` | an error inside a 200 |
 //!
-//! Over a WebSocket the same events are messages, and a request is a message of type
-//! `response.create` with the fields of the body beside the type, but for `stream`: every answer is
+//! Over a WebSocket the same events are messages. A request is a message of type `response.create`
+//! with the fields of the body beside the type, except for `stream`, because every response is
 //! streamed.
 
 use super::json::{self, Complaint, Data};
@@ -25,7 +28,7 @@ use super::{Answer, Ask, Delta, Flaw, History, Piece, Token};
 use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
-/// What there is to say about it.
+/// The Responses API.
 pub(super) const SPEC: Spec = Spec {
     name: "openai-responses",
     path: "/openai/v1/responses",
@@ -43,16 +46,16 @@ pub(super) const SPEC: Spec = Spec {
     answer: AnswerIs::Read(read_body),
 };
 
-/// What ends a stream that went well.
+/// The event that ends a successful stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// `response.completed`; a `[DONE]` that a proxy adds says nothing.
+    /// `response.completed`. A `[DONE]` added by a proxy is ignored.
     Completed,
-    /// `[DONE]`, after it.
+    /// `[DONE]`, which follows `response.completed`.
     Done,
 }
 
-/// The body in pieces.
+/// Builds the body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let is_text = ask.history.is_none() && ask.picture.is_none();
     let input = if is_text { vec![Piece::Prompt] } else { json::messages(ask, Dialect::Responses) };
@@ -71,7 +74,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(ours, ask)
 }
 
-/// What one event of a stream means.
+/// Reads one event of a stream.
 pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
     let data = match json::data(event)? {
         Data::Nothing => return Ok(Delta::default()),
@@ -81,7 +84,7 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
     let (mut chunk, mut token, mut odd) = (Chunk::default(), None, false);
     let is_json = scan(data, notes, |json| {
         chunk.read(json)?;
-        // Without a type it means what the event's name says, which no template sees.
+        // Without a type, the event's name gives the meaning, and templates do not see the name.
         if chunk.kind == Value::Null {
             json.unlearnable();
         }
@@ -109,7 +112,7 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
     Ok(Delta { token, usage, finish, done, odd, structured: is_last })
 }
 
-/// What a complete plain answer means, and whether its checks hold.
+/// Reads a complete plain response and checks it.
 fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let mut response = Response::default();
     if !scan(body, notes, |json| response.read(json)) {
@@ -139,7 +142,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
 struct Chunk<'a> {
     kind: Value<'a>,
     delta: Seen,
-    /// The name of an item of the output; only a call has one.
+    /// The name of an output item. Only calls have one.
     item: Seen,
     response: SoFar<'a>,
     error: Value<'a>,
@@ -169,7 +172,7 @@ impl<'a> Chunk<'a> {
         Some(())
     }
 
-    /// Whether something was generated, if the event is of this kind.
+    /// Returns the token in an event of this kind, if anything was generated.
     fn token(&self, kind: &[u8], json: &mut Scanner<'a, '_>) -> Option<Token> {
         let value = match kind {
             b"response.output_item.added" => self.item,
@@ -183,11 +186,11 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// What an answer says of itself as it stands.
+/// The usage and status of a response so far.
 #[derive(Debug, Default)]
 struct SoFar<'a> {
     usage: Option<TokenUsage>,
-    /// Why it is incomplete.
+    /// The reason why the response is incomplete.
     reason: Value<'a>,
 }
 
@@ -214,8 +217,8 @@ impl<'a> SoFar<'a> {
     }
 }
 
-/// Whether an answer is incomplete because the request limits it: then it is as long as it was
-/// meant to be.
+/// Returns true if a response is incomplete because of the request's own limit. Such a response has
+/// the intended length.
 fn is_own_limit(reason: Value<'_>) -> bool {
     reason.is("max_output_tokens")
 }

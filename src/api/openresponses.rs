@@ -1,10 +1,10 @@
-//! `OpenResponses`: the Responses API as an open specification. It asks and answers alike, and ends
-//! its streams with `[DONE]`.
+//! `OpenResponses`: the Responses API as an open specification. Requests and responses are the
+//! same, except that streams end with `[DONE]`.
 
 use super::openai_responses::{self, End, read_event};
 use super::spec::Spec;
 
-/// What there is to say about it.
+/// The `OpenResponses` API.
 pub(super) const SPEC: Spec = Spec {
     name: "openresponses",
     path: "/openresponses/v1/responses",

@@ -1,9 +1,9 @@
-//! A picture that a request shows beside its prompt.
+//! A picture that accompanies the prompt of a request.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// How a file begins, and which type it has (WHATWG, "MIME Sniffing", section 6.1).
+/// The first bytes of a file and the media type they imply (WHATWG, "MIME Sniffing", section 6.1).
 const TYPES: [(&[u8], &str); 4] = [
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -11,47 +11,48 @@ const TYPES: [(&[u8], &str); 4] = [
     (b"RIFF", "image/webp"),
 ];
 
-/// A landscape of 64 × 64 pixels.
+/// The built-in picture: a landscape of 64 × 64 pixels.
 const SMALL: &[u8] = include_bytes!("../../assets/small.png");
 
-/// A picture, ready to be sent. Plain data.
+/// A picture in the form in which requests carry it. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Such as `image/png`.
+    /// The media type, such as `image/png`.
     pub media_type: &'static str,
-    /// Of the file.
+    /// The size of the file.
     pub bytes: usize,
     base64: String,
 }
 
 impl Picture {
-    /// The content of a file; none if it is neither PNG, JPEG, GIF nor WebP.
+    /// Returns the picture in the content of a file. `None` if it is neither PNG, JPEG, GIF nor
+    /// WebP.
     pub fn of(file: &[u8]) -> Option<Self> {
         let (_, media_type) = TYPES.into_iter().find(|(begin, _)| file.starts_with(begin))?;
-        // RIFF holds sounds and films, too.
+        // RIFF files can also hold audio or video.
         if media_type == "image/webp" && file.get(8..12) != Some(b"WEBP") {
             return None;
         }
         Some(Self { media_type, bytes: file.len(), base64: STANDARD.encode(file) })
     }
 
-    /// The built-in one.
+    /// Returns the built-in picture.
     pub fn small() -> Self {
         Self { media_type: "image/png", bytes: SMALL.len(), base64: STANDARD.encode(SMALL) }
     }
 
-    /// The content of the file.
+    /// Returns the content of the file.
     pub fn file(&self) -> Vec<u8> {
-        // We have encoded it.
+        // Decoding cannot fail, because we encoded it.
         STANDARD.decode(&self.base64).unwrap_or_default()
     }
 
-    /// The file in base64 (RFC 4648, section 4).
+    /// Returns the file in base64 (RFC 4648, section 4).
     pub(super) fn base64(&self) -> &str {
         &self.base64
     }
 
-    /// The picture as a URL (RFC 2397).
+    /// Returns the picture as a `data:` URL (RFC 2397).
     pub(super) fn url(&self) -> String {
         format!("data:{};base64,{}", self.media_type, self.base64)
     }

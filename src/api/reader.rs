@@ -1,5 +1,5 @@
-//! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a
-//! [`Template`].
+//! Reads responses like the [`Api`] does, but faster. A [`Template`] recognises data like that
+//! which was seen before.
 
 use super::json::{self, Data};
 use super::scan::Notes;
@@ -10,46 +10,46 @@ use crate::metrics::TokenUsage;
 use crate::wire::sse;
 use std::sync::Arc;
 
-/// Templates of one reader. A stream of chat completions has events of four or five shapes (role,
-/// tokens, reasoning, finish, usage), one of the Responses API with reasoning fifteen, of which
-/// each is worth a template: in short streams the rare ones cost more than all tokens together.
-/// More shapes than this share the places, and the one not seen for longest goes.
+/// Most templates of one reader. A chat completions stream has events of four or five shapes (role,
+/// tokens, reasoning, finish, usage). A stream of the Responses API with reasoning has fifteen.
+/// Each shape is worth a template: in short streams the rare shapes cost more than all tokens
+/// together. If there are more shapes, the template that was not used for longest is dropped.
 const MAX_TEMPLATES: usize = 24;
 
-/// Credit of a reader: how much it is ready to lose before it stops learning. A server whose
-/// answers never fit costs the attempts on top of the parser, and this bounds them; one that keeps
-/// fitting earns it back.
+/// Limit of a reader's credit, which decides whether it still tries to recognise and to learn. With
+/// a server whose responses never fit, attempts cost time on top of the parser. The credit bounds
+/// this cost. Each fit earns credit.
 const MAX_CREDIT: u16 = 512;
-/// What it costs that nothing fits; a fit earns one. So attempts pay as long as two of three fit,
-/// about where they do in time, too.
+/// Credit spent when nothing fits. A fit earns one. So attempts continue as long as two of three
+/// fit, which is also about where they save time.
 const PRICE_OF_A_MISS: u16 = 2;
-/// What it costs to learn, on top of the miss; learning takes a few microseconds.
+/// Credit spent on learning, on top of the miss. Learning takes a few microseconds.
 const PRICE_OF_LEARNING: u16 = 16;
-/// After so many misses without credit it gets some back: the answers may have become regular
-/// meanwhile.
+/// Number of misses without credit after which the reader gets some credit back. The responses may
+/// have become regular by then.
 const MISSES_TO_RESET: u8 = 255;
-/// How much it gets back: enough to learn twice. If that helps, the fits pay for the rest.
+/// Credit given back: enough to learn twice. If that helps, the fits earn the rest.
 const RESET_CREDIT: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
 
-/// Reads the answers to one kind of request, on one worker. It says exactly what
-/// [`Api::read_event`] and [`Api::read_body`] say.
+/// Reads the responses to one kind of request on one worker. It returns exactly what
+/// [`Api::read_event`] and [`Api::read_body`] return.
 #[derive(Debug)]
 pub struct Reader {
     api: Api,
-    /// What the profile says of it, if it is one that profiles describe.
+    /// The profile's description, if the profile describes the API.
     custom: Option<Arc<Custom>>,
     verify: bool,
-    /// Whether a plain answer may be without usage.
+    /// True if a plain response may lack usage.
     may_lack_usage: bool,
     events: Templates<Delta>,
     answers: Templates<Answer>,
-    /// Kept from answer to answer for its memory.
+    /// Kept between responses to reuse its memory.
     notes: Notes,
 }
 
 impl Reader {
-    /// A reader that has learned nothing. With `verify` everything is parsed as well, and a
-    /// difference is [`Flaw::Mismatch`].
+    /// Returns a reader that has learned nothing. With `verify`, recognised data is parsed as well,
+    /// and a difference is reported as [`Flaw::Mismatch`].
     pub fn new(api: Api, verify: bool) -> Self {
         Self {
             api,
@@ -62,19 +62,19 @@ impl Reader {
         }
     }
 
-    /// The same, of an API that a profile describes.
+    /// Uses the profile's description of the API.
     #[must_use]
     pub fn of(self, custom: Option<Arc<Custom>>) -> Self {
         Self { custom, ..self }
     }
 
-    /// The same, of a server whose plain answers need not say what they have cost.
+    /// Accepts plain responses that do not report their usage.
     #[must_use]
     pub fn without_usage(self) -> Self {
         Self { may_lack_usage: true, ..self }
     }
 
-    /// What one event of a stream means.
+    /// Reads one event of a stream.
     #[inline]
     pub fn read_event(&mut self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
         let Ok(Data::Json(data)) = json::data(event) else {
@@ -99,8 +99,8 @@ impl Reader {
         parsed
     }
 
-    /// What one event of a stream means; what it adds to the reply goes to `reply`. Text is copied
-    /// still escaped. Only an event that is more than text is parsed into values.
+    /// Reads one event of a stream and adds its content to `reply`. Text is copied still escaped.
+    /// Only events that are more than text are parsed into values.
     pub fn read_reply(&mut self, event: &sse::Event<'_>, reply: &mut Reply) -> Result<Delta, Flaw> {
         let Some(dialect) = self.api.dialect() else { return self.read_event(event) };
         // The last event of the Responses API holds the whole reply.
@@ -118,14 +118,14 @@ impl Reader {
             }
         });
         if let (Ok(Delta { structured: true, .. }), Ok(Data::Json(data))) = (read, json::data(event)) {
-            // What was lent may be a part of a call.
+            // The text that was lent may be part of a call.
             reply.truncate_text(before);
             dialect.read_event(data, reply);
         }
         read
     }
 
-    /// What a complete plain answer means; the reply goes to `reply`.
+    /// Reads a complete plain response and adds its content to `reply`.
     pub fn read_whole_reply(&mut self, body: &[u8], reply: &mut Reply) -> Result<Answer, Flaw> {
         let read = self.read_body(body);
         if let (Ok(_), Some(dialect)) = (read, self.api.dialect()) {
@@ -134,14 +134,14 @@ impl Reader {
         read
     }
 
-    /// What one event of a stream means, and what was generated in it: `lend` is lent it piece by
-    /// piece. Nothing is copied: each piece is the inside of a JSON string in the event's data,
-    /// still escaped.
+    /// Reads one event of a stream and passes the generated content to `lend` piece by piece.
+    /// Nothing is copied. Each piece is the inside of a JSON string in the event's data, still
+    /// escaped.
     pub fn read_text(&mut self, event: &sse::Event<'_>, lend: &mut dyn FnMut(Token, &[u8])) -> Result<Delta, Flaw> {
         let read = self.read_event(event);
         let (Ok(Delta { token: Some(_), .. }), Ok(Data::Json(data))) = (read, json::data(event)) else { return read };
         match self.events.known.first() {
-            // What was recognised, or has just been learned from, comes first.
+            // The template that matched, or that was just learned, is the first.
             Some(first) if first.template.fits(data).is_some() => first.template.lend(data, lend),
             _ => {
                 scan_event(self.api, self.custom.as_deref(), event, Some(&mut self.notes))?;
@@ -155,7 +155,7 @@ impl Reader {
         read
     }
 
-    /// What a complete plain answer means, and whether its checks hold.
+    /// Reads a complete plain response and checks it.
     #[inline]
     pub fn read_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
         let recognised = self.answers.recognise(body).map(|(answer, fit)| Answer { usage: fit.usage, ..answer });
@@ -178,7 +178,7 @@ impl Reader {
         parsed
     }
 
-    /// What was read, where usage may be missing.
+    /// Accepts a response without usage, if the server may leave it out.
     fn forgiven(&self, read: Result<Answer, Flaw>) -> Result<Answer, Flaw> {
         match read {
             Err(Flaw::NoUsage { held, finish }) if self.may_lack_usage => {
@@ -188,7 +188,7 @@ impl Reader {
         }
     }
 
-    /// Makes everything it has learned wrong, to see that `verify` finds it.
+    /// Falsifies all templates, to test that `verify` detects it.
     #[cfg(test)]
     pub(crate) fn corrupt(&mut self) {
         self.events.known.iter_mut().for_each(|known| known.template.corrupt());
@@ -196,7 +196,7 @@ impl Reader {
     }
 }
 
-/// What the parser says of an event.
+/// Parses an event.
 fn scan_event(
     api: Api,
     custom: Option<&Custom>,
@@ -209,7 +209,7 @@ fn scan_event(
     }
 }
 
-/// What the parser says of a plain answer.
+/// Parses a plain response.
 fn scan_body(api: Api, custom: Option<&Custom>, body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     match custom {
         None => api.scan_body(body, notes),
@@ -217,22 +217,22 @@ fn scan_body(api: Api, custom: Option<&Custom>, body: &[u8], notes: Option<&mut 
     }
 }
 
-/// The parser is right, whatever the template says.
+/// Reports a mismatch if template and parser disagree.
 fn judge<M: PartialEq>(recognised: &M, parsed: Result<M, Flaw>) -> Result<M, Flaw> {
     if parsed.as_ref() == Ok(recognised) { parsed } else { Err(Flaw::Mismatch) }
 }
 
-/// A template, and what the data means that fits it.
+/// A template, and the meaning of data that fits it.
 #[derive(Debug)]
 struct Known<M> {
     template: Template,
     meaning: M,
 }
 
-/// What a reader has learned.
+/// The templates of a reader and its credit.
 #[derive(Debug)]
 struct Templates<M> {
-    /// The one that fitted last comes first.
+    /// The template that fitted last comes first.
     known: Vec<Known<M>>,
     credit: u16,
     misses: u8,
@@ -243,7 +243,7 @@ impl<M: Copy> Templates<M> {
         Self { known: Vec::new(), credit: MAX_CREDIT, misses: 0 }
     }
 
-    /// What data means that fits the template found, but for what it billed, which the fit says.
+    /// Returns the meaning of data that fits a template. Its usage is in the fit instead.
     #[inline]
     fn recognise(&mut self, data: &[u8]) -> Option<(M, Fit)> {
         if let Some(first) = self.known.first()
@@ -255,7 +255,7 @@ impl<M: Copy> Templates<M> {
         self.recognise_further(data)
     }
 
-    /// The same, when the first template does not fit.
+    /// As [`Self::recognise`], after the first template did not fit.
     fn recognise_further(&mut self, data: &[u8]) -> Option<(M, Fit)> {
         if self.credit < PRICE_OF_A_MISS {
             self.reset_credit();
@@ -284,12 +284,12 @@ impl<M: Copy> Templates<M> {
         }
     }
 
-    /// Whether something more may be learned.
+    /// Returns true if the reader may learn more.
     const fn has_credit(&self) -> bool {
         self.credit >= PRICE_OF_LEARNING
     }
 
-    /// Learns from data that fits no template, and that the parser has understood.
+    /// Learns from data that fits no template and that the parser has understood.
     #[cold]
     fn learn(&mut self, data: &[u8], notes: &Notes, meaning: M, usage: Option<TokenUsage>) {
         if notes.unlearnable {

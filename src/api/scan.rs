@@ -1,70 +1,70 @@
-//! JSON, once from left to right: what somebody asks for is lent as it stands, everything else is
-//! checked and skipped.
+//! Reads JSON once from left to right. Values that the caller asks for are lent unchanged.
+//! Everything else is checked and skipped.
 //!
-//! An answer is read for a few of its values. So nothing is copied, nothing is decoded and no tree
-//! is built. It accepts what `serde_json` accepts and refuses what that refuses, with two rules of
-//! its own:
+//! Only a few values of a response are needed. So nothing is copied, nothing is decoded and no tree
+//! is built. The scanner accepts and rejects the same data as `serde_json`, with two rules of its
+//! own:
 //!
-//! - A key that stands twice in an object has its last value, as in most parsers.
-//! - A text that is not UTF-8 is refused wherever it stands: JSON between systems is UTF-8 as a
-//!   whole (RFC 8259, section 8.1).
+//! - If a key occurs twice in an object, its last value counts, as in most parsers.
+//! - A string that is not UTF-8 is rejected wherever it occurs, because JSON exchanged between
+//!   systems is UTF-8 (RFC 8259, section 8.1).
 //!
-//! On request the scanner takes notes while it reads: where something stands that could be replaced
-//! without changing what is read, which is what a [`Template`](super::template::Template) is made
-//! of, and where something was generated.
+//! On request the scanner takes notes while it reads. It notes values that could be replaced
+//! without changing the result, from which a [`Template`](super::template::Template) is made, and
+//! values that were generated.
 //!
-//! Every step returns `None` at the first byte that is not JSON. That ends the scan.
+//! Every method returns `None` at the first byte that is not valid JSON. That ends the scan.
 
 use super::template::{Billed, Fill, Hole, MAX_HOLES};
 use super::{Token, lex};
 use std::borrow::Cow;
 use std::ops::{Range, RangeFrom};
 
-/// A place in JSON.
+/// A position in JSON, and the notes taken on the way.
 #[derive(Debug)]
 pub(super) struct Scanner<'a, 'n> {
     json: &'a [u8],
     at: usize,
     notes: Option<&'n mut Notes>,
-    /// Something was neither what it should be nor `null`.
+    /// True if a value was neither of the expected kind nor `null`.
     pub(super) odd: bool,
 }
 
-/// What the scanner notes.
+/// The scanner's notes.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// In the order in which they stand in the data.
+    /// In the order of the data.
     pub(super) holes: Vec<Hole>,
-    /// Something was read in a way that no template can follow.
+    /// True if something was read in a way that no template can reproduce.
     pub(super) unlearnable: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Value<'a> {
-    /// `null`, and what is not there.
+    /// `null`, or a missing value.
     #[default]
     Null,
     False,
     True,
-    /// The inside of a text without escapes.
+    /// The inside of a string without escapes.
     Text(&'a [u8]),
-    /// The inside of a text with escapes, as they stand.
+    /// The inside of a string with escapes, still escaped.
     Escaped(&'a [u8]),
     Number(&'a [u8]),
     /// An object or a list, with its brackets.
     Nested(&'a [u8]),
 }
 
-/// What is known of a value of which nobody asks more than whether there is anything in it.
+/// What is known of a value that is only tested for content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) is_filled: bool,
     pub(super) is_list: bool,
-    /// Where it is among the notes.
+    /// The index of its note.
     note: Option<u32>,
 }
 
-/// Scans all of `json`, of which `read` takes the one value. Says whether it is JSON.
+/// Scans all of `json`, whose one value `read` takes. Returns true if the data is valid JSON.
 pub(super) fn scan<'a>(
     json: &'a [u8],
     mut notes: Option<&mut Notes>,
@@ -79,8 +79,8 @@ pub(super) fn scan<'a>(
 }
 
 impl<'a> Scanner<'a, '_> {
-    /// Reads an object: `field` takes the value of each key. Whether there was an object; another
-    /// value is skipped.
+    /// Reads an object. `field` takes the value of each key. Another kind of value is skipped.
+    /// Returns true for an object.
     pub(super) fn object(&mut self, mut field: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<bool> {
         if self.peek()? != b'{' {
             return self.other();
@@ -99,7 +99,8 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    /// Reads a list: `item` takes each value. Whether there was a list; another value is skipped.
+    /// Reads a list. `item` takes each value. Another kind of value is skipped. Returns true for a
+    /// list.
     pub(super) fn list(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<bool> {
         if self.peek()? != b'[' {
             return self.other();
@@ -117,7 +118,7 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    /// Goes past a value that should be another. One that is not there at all is not odd.
+    /// Skips a value of the wrong kind. `null` and values without content are not odd.
     fn other(&mut self) -> Option<bool> {
         if self.peek()? == b'n' {
             return self.skip().map(|()| false);
@@ -126,17 +127,17 @@ impl<'a> Scanner<'a, '_> {
         Some(false)
     }
 
-    /// Whether a list comes next.
+    /// Returns true if a list comes next.
     pub(super) fn is_list(&mut self) -> Option<bool> {
         Some(self.peek()? == b'[')
     }
 
-    /// Whether a text comes next.
+    /// Returns true if a string comes next.
     pub(super) fn is_text(&mut self) -> Option<bool> {
         Some(self.peek()? == b'"')
     }
 
-    /// Takes a value. It may be looked at in any way, so that nothing else can stand in its place.
+    /// Returns a value. The caller may examine it in any way, so no template may replace it.
     pub(super) fn value(&mut self) -> Option<Value<'a>> {
         let notes = self.notes.take();
         let value = self.any_value();
@@ -144,7 +145,7 @@ impl<'a> Scanner<'a, '_> {
         value
     }
 
-    /// Goes past a value.
+    /// Skips a value.
     pub(super) fn skip(&mut self) -> Option<()> {
         let start = self.start()?;
         match self.any_value()? {
@@ -155,7 +156,7 @@ impl<'a> Scanner<'a, '_> {
         Some(())
     }
 
-    /// Goes past a value, and says whether there is anything in it.
+    /// Skips a value and returns whether it has content.
     pub(super) fn filled(&mut self) -> Option<Seen> {
         let start = self.start()?;
         let value = self.any_value()?;
@@ -171,7 +172,7 @@ impl<'a> Scanner<'a, '_> {
         Some(Seen { is_filled: value.is_filled(), is_list: value.is_list(), note })
     }
 
-    /// Reads a count of tokens; what is not a number is none.
+    /// Reads a count of tokens. A value that is not a number counts as zero.
     pub(super) fn count(&mut self, billed: Billed) -> Option<u32> {
         let start = self.start()?;
         let value = self.value()?;
@@ -183,7 +184,7 @@ impl<'a> Scanner<'a, '_> {
         Some(value.count())
     }
 
-    /// How many notes there are.
+    /// Returns the number of notes.
     pub(super) fn noted(&self) -> usize {
         self.notes.as_ref().map_or(0, |notes| notes.holes.len())
     }
@@ -195,14 +196,14 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    /// Takes back that something was generated: the same key stands there once more.
+    /// Undoes [`Self::generated`] for these notes, because the same key occurs again.
     pub(super) fn not_generated(&mut self, places: Range<usize>) {
         if let Some(notes) = &mut self.notes {
             notes.holes[places].iter_mut().for_each(|hole| hole.token = None);
         }
     }
 
-    /// Takes back that tokens were counted: what was read is not a bill.
+    /// Removes the notes of token counts, because the object read was not usage.
     pub(super) fn not_counted(&mut self, places: RangeFrom<usize>) {
         if let Some(notes) = &mut self.notes {
             let rest = notes.holes.split_off(places.start);
@@ -210,7 +211,7 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    /// Notes that what is read cannot be told by a template.
+    /// Notes that no template can reproduce what is read.
     pub(super) fn unlearnable(&mut self) {
         if let Some(notes) = &mut self.notes {
             notes.unlearnable = true;
@@ -219,7 +220,8 @@ impl<'a> Scanner<'a, '_> {
 
     fn note(&mut self, start: usize, len: usize, fill: Fill) {
         let Some(notes) = &mut self.notes else { return };
-        // A text that may have been generated is noted in any case: somebody may want to hear it.
+        // Text that may have been generated is always noted, because the caller may ask for the
+        // text.
         if notes.holes.len() < MAX_HOLES || fill == Fill::SomeText {
             notes.holes.push(Hole { start: start as u32, end: (start + len) as u32, fill, token: None });
         } else {
@@ -227,13 +229,13 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    /// Where the next value begins.
+    /// Returns where the next value begins.
     fn start(&mut self) -> Option<usize> {
         self.peek()?;
         Some(self.at)
     }
 
-    /// Any value. Notes are taken of what is inside it only.
+    /// Reads any value. Notes are taken only of values nested in it.
     fn any_value(&mut self) -> Option<Value<'a>> {
         let first = self.peek()?;
         let start = &self.json[self.at..];
@@ -259,7 +261,7 @@ impl<'a> Scanner<'a, '_> {
         Some(value)
     }
 
-    /// Goes past an object or a list, however deep.
+    /// Skips an object or a list of any depth.
     fn skip_nested(&mut self) -> Option<()> {
         let mut open = Nesting::default();
         loop {
@@ -267,7 +269,7 @@ impl<'a> Scanner<'a, '_> {
             if let b'{' | b'[' = first {
                 self.at += 1;
                 let is_object = first == b'{';
-                // Both closing brackets come two after the opening ones.
+                // In ASCII, each closing bracket is two above its opening bracket.
                 if self.peek()? == first + 2 {
                     self.at += 1;
                 } else {
@@ -293,7 +295,7 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    /// Whether the list or object ends here, and not only one of its values.
+    /// Reads a comma or the closing bracket. Returns true if the list or object ends here.
     fn is_last(&mut self, end: u8) -> Option<bool> {
         let byte = self.peek()?;
         self.at += 1;
@@ -304,7 +306,7 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    /// A key, and past its colon.
+    /// Reads a key and its colon.
     fn key(&mut self) -> Option<Cow<'a, [u8]>> {
         if self.peek()? != b'"' {
             return None;
@@ -316,11 +318,11 @@ impl<'a> Scanner<'a, '_> {
             return None;
         }
         self.at += 1;
-        // A key that cannot be decoded is the name of no field.
+        // A key that cannot be decoded matches no field.
         Some(if key.contains(&b'\\') { Cow::Owned(decoded(key).unwrap_or_default().into_bytes()) } else { key.into() })
     }
 
-    /// The next byte that is not white space.
+    /// Returns the next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
         while let b' ' | b'\n' | b'\r' | b'\t' = self.json.get(self.at)? {
             self.at += 1;
@@ -340,7 +342,8 @@ impl Seen {
 }
 
 impl<'a> Value<'a> {
-    /// Whether there is anything in it. Servers fill what they have nothing for with all of these.
+    /// Returns true if the value has content. Servers use any of the empty values for missing
+    /// content.
     pub(super) fn is_filled(&self) -> bool {
         match self {
             Self::Null | Self::False => false,
@@ -350,8 +353,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether it says that something went wrong. `0`, `{}` and the like are what servers write
-    /// when nothing did.
+    /// Returns true if the value reports an error. Servers write `0`, `{}` and other empty values
+    /// when there was no error.
     pub(super) fn is_error(&self) -> bool {
         let is_zero = matches!(self, Self::Number(_)) && self.count() == 0;
         self.is_filled() && !is_zero
@@ -361,7 +364,7 @@ impl<'a> Value<'a> {
         matches!(self, Self::Nested([b'[', ..]))
     }
 
-    /// Whether it is this text.
+    /// Returns true if the value is this string.
     pub(super) fn is(&self, word: &str) -> bool {
         match self {
             Self::Text(text) => *text == word.as_bytes(),
@@ -370,12 +373,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether it is a text with anything in it.
+    /// Returns true if the value is a string that is not empty.
     pub(super) fn is_filled_text(&self) -> bool {
         matches!(self, Self::Text(_) | Self::Escaped(_)) && self.is_filled()
     }
 
-    /// As a word: without one, `otherwise` is it.
+    /// Returns the string, or `otherwise` for `null`. Other kinds are empty.
     pub(super) fn word(&self, otherwise: &'a [u8]) -> Cow<'a, [u8]> {
         match self {
             Self::Null => Cow::Borrowed(otherwise),
@@ -385,29 +388,29 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As a count: a number of any kind. One that does not fit saturates; it is the peer's number,
-    /// not ours.
+    /// Returns any kind of number as a count. A number that does not fit saturates, because it
+    /// comes from the server.
     pub(super) fn count(&self) -> u32 {
         let Self::Number(digits) = self else { return 0 };
         let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<f64>().ok());
-        // Exact: every u32 is a float, and the conversion saturates.
+        // Exact: an `f64` holds every `u32`, and the conversion saturates.
         number.unwrap_or_default() as u32
     }
 }
 
-/// A text without its escapes. One that has half of a surrogate pair has none.
+/// Decodes the escapes of a string. `None` if it contains half of a surrogate pair.
 fn decoded(text: &[u8]) -> Option<String> {
     serde_json::from_slice(&[b"\"", text, b"\""].concat()).ok()
 }
 
-/// Which brackets are open: a bit for each, so that nothing is allocated up to a depth that no
-/// answer has.
+/// The open brackets, one bit each, so that nothing is allocated up to a depth that no real
+/// response reaches.
 #[derive(Debug, Default)]
 struct Nesting {
-    /// The innermost ones, the last in the lowest bit; set for an object.
+    /// The innermost brackets, the last one in the lowest bit. A bit is set for an object.
     bits: u64,
     depth: usize,
-    /// Those further out, by 64.
+    /// The outer brackets, 64 to an item.
     outer: Vec<u64>,
 }
 

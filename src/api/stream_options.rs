@@ -1,18 +1,18 @@
-//! How a stream of chat completions is asked for what it has cost.
+//! The option with which a request asks for the usage of a chat completions stream.
 
 use serde_json::{Map, Value};
 
-/// The field of the body that asks.
+/// The field of the body that holds the option.
 pub const STREAM_OPTIONS: &str = "stream_options";
-/// Its part that does so. The field may have others.
+/// The option itself. The field may hold others.
 pub const INCLUDE_USAGE: &str = "include_usage";
 
-/// Whether a body asks, if it says so.
+/// Returns whether a body asks for usage. `None` if it does not say.
 pub fn asks_for_usage(body: &Map<String, Value>) -> Option<bool> {
     body.get(STREAM_OPTIONS)?.get(INCLUDE_USAGE)?.as_bool()
 }
 
-/// Takes the question out of a body, and leaves what else stands beside it.
+/// Removes the option from a body and leaves other stream options in place.
 pub fn remove_usage(body: &mut Map<String, Value>) {
     if let Some(Value::Object(options)) = body.get_mut(STREAM_OPTIONS) {
         options.remove(INCLUDE_USAGE);

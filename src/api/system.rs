@@ -1,4 +1,4 @@
-//! The endpoints that generate nothing: health, models, statistics. They differ only in data.
+//! The endpoints that generate nothing: health, models and statistics. They differ only in data.
 
 use super::anthropic::{self, ANTHROPIC};
 use super::scan::{Notes, Value, scan};
@@ -11,7 +11,8 @@ const HAS_ID: Check = Check { name: "has id", field: "id", must: Must::BeText };
 pub(super) const HEALTH: Spec =
     Spec { name: "health", path: "/health", standard_path: "/health", answer: AnswerIs::Read(read_health), ..GET };
 
-/// Many servers say that they are well by the status alone, and have nothing to add.
+/// Reads a health response. Many servers report health by the status code alone, with an empty
+/// body.
 fn read_health(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     const IS_OK: Check = Check { name: "status is ok", field: "status", must: Must::Say("ok") };
     if body.is_empty() { Ok(Answer::default()) } else { read(&[IS_OK], body, notes) }
@@ -33,7 +34,7 @@ pub(super) const MODEL: Spec = Spec {
     ..GET
 };
 
-/// Anthropic's list does not say that it is one.
+/// Anthropic's list has no `object` field that declares it to be a list.
 pub(super) const ANTHROPIC_MODELS: Spec = Spec {
     name: "anthropic-models",
     path: "/anthropic/v1/models",
@@ -65,11 +66,11 @@ pub(super) const STATS: Spec = Spec {
     ..GET
 };
 
-/// Most checks that an answer has.
+/// Most checks of a response.
 const MAX_CHECKS: usize = 4;
 
-/// The first check that does not hold, else an answer in which all do. JSON that is no object has
-/// no fields, and fails the checks instead of being called broken.
+/// Returns the first check that fails, or an answer if all hold. JSON that is not an object has no
+/// fields, so it fails the checks rather than being reported as invalid JSON.
 pub(super) fn read(checks: &[Check], body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let mut values = [Value::Null; MAX_CHECKS];
     let is_json = scan(body, notes, |json| {

@@ -1,24 +1,26 @@
-//! Conversations: how the reply of one turn becomes messages of the next request.
+//! Conversations: how the reply of one turn becomes messages of the next request. Each
+//! dialect has its own form:
 //!
-//! | Dialect | The reply | A tool's result |
-//! |---|---|---|
-//! | `Chat` | `{"role":"assistant","content":…,"tool_calls":[…]}` | `{"role":"tool","tool_call_id":…,"content":…}` |
-//! | `Responses` | an assistant message, and an item of type `function_call` for each call | an item of type `function_call_output` |
-//! | `Anthropic` | an assistant message whose content is a list, if it calls tools | a block of type `tool_result` in a user message |
+//! - `Chat`: the reply is `{"role":"assistant","content":…,"tool_calls":[…]}`. The result of a tool
+//!   is `{"role":"tool","tool_call_id":…,"content":…}`.
+//! - `Responses`: the reply is an assistant message, and an item of type `function_call` for each
+//!   call. The result of a tool is an item of type `function_call_output`.
+//! - `Anthropic`: the reply is an assistant message whose content is a list if it calls tools. The
+//!   result of a tool is a block of type `tool_result` in a user message.
 //!
 //! Reasoning is not sent back: servers that need it keep it themselves.
 
 use super::History;
 use serde_json::Value;
 
-/// Appends what the call of that number returns, as JSON.
+/// Appends the result of the call with that number, as JSON.
 pub type Results<'a> = &'a dyn Fn(usize, &mut Vec<u8>);
 
-/// Most bytes of the text and calls of one reply. A reply that is longer is cut off; the request
-/// fails.
+/// Most bytes of text, and of call arguments, in one reply. A longer reply is truncated and its
+/// request fails.
 const MAX_REPLY_BYTES: usize = 16 * 1024 * 1024;
 
-/// How messages look.
+/// The form of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Chat completions.
@@ -28,13 +30,13 @@ pub(super) enum Dialect {
     Anthropic,
 }
 
-/// What a model replied in one turn. Reused from turn to turn.
+/// The model's reply in one turn. It is reused for the next turn.
 #[derive(Debug, Default)]
 pub struct Reply {
-    /// The inside of a JSON string, as it came.
+    /// The inside of a JSON string, as received.
     text: Vec<u8>,
     calls: Vec<Call>,
-    /// The id of the response, where the next request names it.
+    /// The id of the response, if the next request refers to it.
     id: String,
     is_too_long: bool,
 }
@@ -42,16 +44,16 @@ pub struct Reply {
 /// A call of a tool.
 #[derive(Debug, Default)]
 struct Call {
-    /// The server's number of the call, where it has one.
+    /// The server's number for the call, if it sends one.
     index: Option<u64>,
     id: String,
     name: String,
-    /// JSON in text.
+    /// JSON as text.
     arguments: String,
 }
 
 impl Reply {
-    /// Forgets the reply of the turn before, and keeps the memory.
+    /// Clears the reply of the previous turn and keeps the allocated memory.
     pub fn clear(&mut self) {
         self.text.clear();
         self.calls.clear();
@@ -59,12 +61,12 @@ impl Reply {
         self.is_too_long = false;
     }
 
-    /// Whether the model called any tools.
+    /// Returns true if the model called any tools.
     pub fn calls_tools(&self) -> bool {
         !self.calls.is_empty()
     }
 
-    /// Tools that the model called.
+    /// Returns the number of tool calls.
     pub const fn calls(&self) -> usize {
         self.calls.len()
     }
@@ -74,17 +76,17 @@ impl Reply {
         write(&mut self.text);
     }
 
-    /// The id of the response; empty where the server gave none.
+    /// Returns the id of the response. It is empty if the server sent none.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Whether a part of it was dropped because it is longer than any reply may be.
+    /// Returns true if part of the reply was dropped because it exceeded the size limit.
     pub const fn is_too_long(&self) -> bool {
         self.is_too_long
     }
 
-    /// Bytes of its text, with escapes.
+    /// Returns the length of the text in bytes, with escapes.
     pub const fn text_len(&self) -> usize {
         self.text.len()
     }
@@ -101,13 +103,14 @@ impl Reply {
         }
     }
 
-    /// Adds a text that is not escaped.
+    /// Adds text that is not escaped yet.
     fn push_plain(&mut self, text: &str) {
         let quoted = Value::from(text).to_string();
         self.push_text(&quoted.as_bytes()[1..quoted.len() - 1]);
     }
 
-    /// The call of that number, or the last one; a new one if there is none.
+    /// Returns the call with that number, or the last call if no number is given. Adds a call if
+    /// none matches.
     fn call(&mut self, index: Option<u64>) -> &mut Call {
         let known = self.calls.iter().rposition(|call| index.is_none() || call.index == index);
         let at = known.unwrap_or_else(|| {
@@ -128,7 +131,7 @@ impl Reply {
 }
 
 impl Dialect {
-    /// Whether a stream repeats the whole reply in its last event.
+    /// Returns true if a stream repeats the whole reply in its last event.
     pub(super) const fn comes_whole(self) -> bool {
         matches!(self, Self::Responses)
     }
@@ -143,7 +146,7 @@ impl Dialect {
         }
     }
 
-    /// Reads a plain answer.
+    /// Reads a plain response.
     pub(super) fn read_body(self, body: &[u8], reply: &mut Reply) {
         let Ok(answer) = serde_json::from_slice::<Value>(body) else { return };
         match self {
@@ -167,7 +170,7 @@ impl Dialect {
     }
 }
 
-// ---- reading -------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
@@ -177,14 +180,14 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// A message, or what is added to one.
+/// Reads a message, or a delta to one.
 fn read_chat(message: &Value, reply: &mut Reply) {
     match &message["content"] {
         Value::String(content) => reply.push_plain(content),
         parts => list(parts).for_each(|part| reply.push_plain(text(&part["text"]))),
     }
     for (place, delta) in list(&message["tool_calls"]).enumerate() {
-        // A plain answer does not number its calls.
+        // Plain responses do not number their calls.
         let index = delta["index"].as_u64().unwrap_or(place as u64);
         let call = reply.call(Some(index));
         if let Some(id) = delta["id"].as_str().filter(|id| !id.is_empty()) {
@@ -195,7 +198,7 @@ fn read_chat(message: &Value, reply: &mut Reply) {
     }
 }
 
-/// A whole response.
+/// Reads a whole response.
 fn read_response(response: &Value, reply: &mut Reply) {
     text(&response["id"]).clone_into(&mut reply.id);
     for (place, item) in list(&response["output"]).enumerate() {
@@ -221,7 +224,7 @@ fn read_anthropic_event(event: &Value, reply: &mut Reply) {
     }
 }
 
-/// A block of content. One that begins a stream's call has no input yet.
+/// Reads a content block. The block that starts a call in a stream has no input yet.
 fn read_block(block: &Value, index: Option<u64>, reply: &mut Reply) {
     match text(&block["type"]) {
         "text" => reply.push_plain(text(&block["text"])),
@@ -238,13 +241,13 @@ fn read_block(block: &Value, index: Option<u64>, reply: &mut Reply) {
     }
 }
 
-// ---- writing -------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A JSON string of a text that is escaped already.
+/// Writes escaped text as a JSON string.
 fn push_escaped(out: &mut Vec<u8>, escaped: &[u8]) {
     out.push(b'"');
     out.extend_from_slice(escaped);
@@ -310,7 +313,7 @@ fn write_anthropic(reply: &Reply, result: Results<'_>, out: &mut Vec<u8>) {
         return push(out, "},");
     }
     out.push(b'[');
-    // The API refuses a block of text without text.
+    // The API rejects a text block with empty text.
     if !reply.text.is_empty() {
         push(out, r#"{"type":"text","text":"#);
         push_escaped(out, &reply.text);
@@ -322,7 +325,8 @@ fn write_anthropic(reply: &Reply, result: Results<'_>, out: &mut Vec<u8>) {
         push(out, r#","name":"#);
         push_string(out, &call.name);
         push(out, r#","input":"#);
-        // Arguments that are no JSON object cannot be sent back as one.
+        // The API only takes an object. Arguments that are not a JSON object are replaced by an
+        // empty one.
         let is_object = serde_json::from_str::<serde_json::Map<String, Value>>(&call.arguments).is_ok();
         push(out, if is_object { &call.arguments } else { "{}" });
         push(out, "}");

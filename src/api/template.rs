@@ -1,54 +1,54 @@
-//! A learned template: the bytes of one answer with holes where others differ, so that the others
-//! need no JSON parser.
+//! A learned template: the bytes of one response or event, with holes where others differ. Data
+//! that matches it needs no JSON parser.
 //!
-//! The events of a stream are all but identical. Once the parser has understood one of them, an
-//! event that has the same bytes everywhere but in a few values that the parser does not look at
-//! must mean the same, and comparing bytes is ten times faster than parsing them:
+//! The events of a stream are almost identical. Suppose that the parser has understood one of them.
+//! Another event has the same meaning if it has the same bytes everywhere, except in a few values
+//! that the parser ignores. Comparing bytes is ten times faster than parsing them:
 //!
 //! ```text
 //! learned   {"id":"c-1","created":17,"choices":[{"index":0,"delta":{"content":"Hi"}}]}
 //! holes            ^^^           ^^                ^                         ^^
 //! ```
 //!
-//! It is **exact**, not a heuristic. The parser itself notes a hole where its answer does not
-//! depend on what stands there, beyond what the hole's [`Fill`] demands of it; all other bytes are
-//! compared, to the very end of the data. So a match means that the parser would say of these bytes
-//! what it said of those learned from. No match means nothing: the parser is asked.
+//! The comparison is **exact**, not a heuristic. The parser itself notes a hole where its result
+//! does not depend on the content, beyond what the hole's [`Fill`] requires. All other bytes are
+//! compared, to the end of the data. So a match means that the parser would return the result that
+//! it returned for the learned data. Without a match the parser is called.
 //!
 //! | A value that the parser … | may be replaced by |
 //! |---|---|
-//! | skips, or that is a part of a larger one of which it only sees that something is in it | any of its kind |
-//! | tells apart only from values that are empty | any of its kind that is not empty |
+//! | skips, or sees only as part of a value that it tests for content | any value of its kind |
+//! | only tests for being empty | any non-empty value of its kind |
 //! | reads as a count above zero | a count above zero |
 //!
-//! A hole is *closed* until it is seen to differ, and then compared like the bytes around it: a
-//! model's name and an event's `index` are as a rule always the same, and a long comparison is
-//! cheaper than a few short ones.
+//! A hole is *closed* until it is seen to differ. A closed hole is compared like the bytes around
+//! it. A model's name and an event's `index` are usually always the same, and one long comparison
+//! is cheaper than several short ones.
 
 use super::{Token, lex};
 use crate::metrics::TokenUsage;
 
-/// Data beyond this size is not learned from; what is recognised may be larger. Events are a few
-/// hundred bytes, plain answers a few thousand, and a template keeps a copy.
+/// Larger data is not learned from, although it can still be recognised. Events have a few hundred
+/// bytes and plain responses a few thousand. A template keeps a copy.
 pub(super) const MAX_LEARNED_BYTES: usize = 16 * 1024;
-/// Most holes of a template. Events have a dozen; beyond this are lists of probabilities, which
-/// differ in length anyway.
+/// Most holes of a template. Events have a dozen. Data with more holes contains lists of
+/// probabilities, whose lengths differ anyway.
 pub(super) const MAX_HOLES: usize = 64;
 
 /// A place in the learned data whose content may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hole {
-    /// Where it begins in the learned data; a string's quotes stay outside.
+    /// Start in the learned data. A string's quotes are outside.
     pub(super) start: u32,
-    /// Where it ends there.
+    /// End in the learned data.
     pub(super) end: u32,
-    /// With what it may be filled.
+    /// The content that may fill it.
     pub(super) fill: Fill,
-    /// What stands there was generated.
+    /// The kind of token, if the content was generated.
     pub(super) token: Option<Token>,
 }
 
-/// What a hole may be filled with.
+/// The content that may fill a hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fill {
     /// The inside of a string.
@@ -60,27 +60,27 @@ pub(super) enum Fill {
     Tokens(Billed),
 }
 
-/// Which of the counts of a bill.
+/// A count in a usage object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Billed {
-    /// Tokens of the prompt.
+    /// Prompt tokens.
     Input,
     Output,
-    /// Tokens of reasoning among those generated.
+    /// Reasoning tokens among the generated ones.
     Reasoning,
-    /// Tokens of the prompt that came from a cache.
+    /// Prompt tokens served from a cache.
     Cached,
-    /// The sum, of which we only want to know that there is one.
+    /// The total. The parser only needs to know whether it is above zero.
     Total,
 }
 
 impl Fill {
-    /// Where the filling at the front of `bytes` ends; `None` when there is none that can be
-    /// vouched for. A count goes to `usage`.
+    /// Returns where the filling at the front of `bytes` ends. `None` if no filling is certain to
+    /// be valid. A count is stored in `usage`.
     ///
-    /// What follows the end is for the caller to compare. It is never a part of a longer filling:
-    /// after a string's inside comes its quote, and after a number what the learned data had there,
-    /// which is no character of a number.
+    /// The caller compares the bytes after the end. They never continue the filling: after the
+    /// inside of a string comes its quote, and after a number comes the learned data's next byte,
+    /// which cannot be part of a number.
     #[inline]
     fn end(self, bytes: &[u8], usage: &mut Option<TokenUsage>) -> Option<usize> {
         match self {
@@ -108,40 +108,40 @@ pub(super) struct Fit {
     pub(super) usage: Option<TokenUsage>,
 }
 
-/// A template for data that reads the same but for the tokens billed.
+/// A template for data with the same meaning, except for the tokens billed.
 #[derive(Debug)]
 pub(super) struct Template {
-    /// The data learned from.
+    /// The data that the template was learned from.
     learned: Box<[u8]>,
     usage: Option<TokenUsage>,
-    /// All its holes, in order.
+    /// All holes, in order.
     holes: Box<[Hole]>,
-    /// Those that were seen to differ, in order.
+    /// The holes that were seen to differ or that were generated, in order.
     open: Vec<Hole>,
 }
 
 impl Template {
-    /// A template of data that the parser has accepted, in which it noted `holes`, in order, and
-    /// from which it took `usage`. `None` when the data is too large to be learned from.
+    /// Learns from data that the parser has accepted. The parser noted `holes` in order and read
+    /// `usage`. `None` if the data is too large or has too many holes.
     pub(super) fn learn(data: &[u8], holes: &[Hole], usage: Option<TokenUsage>) -> Option<Self> {
         if data.len() > MAX_LEARNED_BYTES || holes.len() > MAX_HOLES {
             return None;
         }
-        // What is generated differs from event to event; and who asks for it finds it here.
+        // Generated content differs from event to event. [`Self::lend`] finds it in the open holes.
         let open = holes.iter().filter(|hole| hole.token.is_some()).copied().collect();
         let template = Self { learned: data.into(), usage, open, holes: holes.into() };
-        // What is learned from must fit, with all holes open; it always does, but the whole
-        // construction stands on it.
+        // The learned data must itself fit with all holes open. It always does, but everything
+        // depends on it, so it is checked.
         (template.fit(&template.holes, data, |_, _| {}) == Some(Fit { usage })).then_some(template)
     }
 
-    /// Whether the data fits with the holes that are open.
+    /// Returns the usage if the data fits with the open holes.
     #[inline]
     pub(super) fn fits(&self, data: &[u8]) -> Option<Fit> {
         self.fit(&self.open, data, |_, _| {})
     }
 
-    /// Lends what is generated in data that fits.
+    /// Lends the generated content of data that fits.
     pub(super) fn lend(&self, data: &[u8], lend: &mut dyn FnMut(Token, &[u8])) {
         self.fit(&self.open, data, |hole, filling| {
             if let Some(token) = hole.token {
@@ -150,8 +150,8 @@ impl Template {
         });
     }
 
-    /// Whether the data fits with all holes open. If so, those in which it differs stay open from
-    /// now on.
+    /// Returns the usage if the data fits with all holes open. Holes whose content differs then
+    /// stay open.
     pub(super) fn widen(&mut self, data: &[u8]) -> Option<Fit> {
         let mut differing = Vec::new();
         let fit = self.fit(&self.holes, data, |hole, filling| {
@@ -164,7 +164,8 @@ impl Template {
         Some(fit)
     }
 
-    /// Compares `data` with the learned data, but for `holes`, whose fillings are shown to `seen`.
+    /// Compares `data` with the learned data outside `holes` and passes the content of each hole to
+    /// `seen`.
     #[inline]
     fn fit(&self, holes: &[Hole], data: &[u8], mut seen: impl FnMut(Hole, &[u8])) -> Option<Fit> {
         let mut usage = self.usage;
@@ -181,13 +182,13 @@ impl Template {
         (rest == &self.learned[from..]).then_some(Fit { usage })
     }
 
-    /// Makes it lie about what it recognises, for tests of what finds such lies.
+    /// Falsifies the usage, for tests of the check that detects wrong templates.
     #[cfg(test)]
     pub(super) fn corrupt(&mut self) {
         self.usage = Some(TokenUsage { input: 1, output: 2, reasoning: 3, cached: 0, written: 0 });
     }
 
-    /// What it holds: bytes and holes.
+    /// Returns the number of bytes and of holes.
     #[cfg(test)]
     pub(super) fn size(&self) -> (usize, usize) {
         (self.learned.len(), self.holes.len())

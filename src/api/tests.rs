@@ -1,4 +1,4 @@
-//! Recorded streams through all three machines at once: response, events, meaning.
+//! Recorded streams through all three decoders at once: HTTP, events, API.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::{Event, http1};
 
-/// The streams of real servers, and what each event of them means, as [`letters`] writes it.
+/// The streams of real servers, and the meaning of each event as [`letters`] writes it.
 const STREAMS: [(&str, Api, &str, &str); 23] = [
     ("llmsim", Api::OpenaiChat, include_str!("../wire/fixtures/llmsim.sse"), "- T T T 8+2 D"),
     ("OpenAI", Api::OpenaiChat, include_str!("../wire/fixtures/openai.sse"), "- T - 19+10 D"),
@@ -137,7 +137,7 @@ fn response(stream: &str, framing: Framing) -> Vec<u8> {
     bytes
 }
 
-/// Reads a response from these pieces and then the end of the connection.
+/// Reads a response that arrives in these pieces, followed by the end of the connection.
 fn read(api: Api, pieces: &[&[u8]]) -> String {
     let (mut http, mut sse) = (http1::Decoder::default(), sse::Decoder::default());
     let mut seen = Vec::new();
@@ -202,7 +202,7 @@ fn recorded_streams_mean_the_same_with_every_line_end() {
     }
 }
 
-/// The body with its holes filled, parsed.
+/// Returns the parsed body with its holes filled.
 pub(super) fn filled(pieces: &[Piece]) -> serde_json::Value {
     let fill = |piece: &Piece| match piece {
         Piece::Text(text) => text.clone(),
@@ -296,7 +296,7 @@ fn every_api_that_takes_a_prompt_has_a_body_and_the_others_have_none() {
         });
         assert_eq!(!pieces.is_empty(), api.takes_prompt(), "{api:?}");
         assert_eq!(api.method() == Method::Post, api.takes_prompt(), "{api:?}");
-        // The body of a described API is the profile's.
+        // The body of a described API comes from the profile.
         if api.takes_prompt() && api != Api::Template {
             assert_eq!(filled(&pieces)["model"], "m", "{api:?}");
         }
@@ -341,7 +341,7 @@ proptest! {
     }
 }
 
-/// An error from what stands in front of a server comes in a form of its own.
+/// Components in front of a server send errors in a format of their own.
 #[test]
 fn a_foreign_error_in_a_stream_is_an_error_and_a_foreign_remark_is_none() {
     for api in

@@ -1,13 +1,13 @@
-//! `TypeSafe`'s System One, which llmsim has since 0.6: typed questions about a text, answered in
-//! one piece with probabilities, and the list of its models. It generates no text, so that what is
-//! measured of it are durations, and what it bills.
+//! `TypeSafe`'s System One, which llmsim has since 0.6, and the list of its models. A request asks
+//! typed questions about a text. The response comes in one piece, with probabilities. No text is
+//! generated, so only durations and billed tokens are measured.
 
 use super::json;
 use super::scan::{Notes, Value, scan};
 use super::spec::{AnswerIs, Check, GET, Must, Spec};
 use super::{Answer, Ask, Flaw, Piece};
 
-/// The alias of the newest model, for which the provider's own clients ask.
+/// The alias of the newest model. The provider's own clients use it.
 const NEWEST: &[&str] = &["jev-latest"];
 
 pub(super) const SYSTEM_ONE: Spec = Spec {
@@ -20,7 +20,7 @@ pub(super) const SYSTEM_ONE: Spec = Spec {
     ..GET
 };
 
-/// The list is in a field of its own, and does not say that it is one.
+/// The list is in the field `models`. No `object` field declares it to be a list.
 pub(super) const MODELS: Spec = Spec {
     name: "typesafe-models",
     path: "/typesafe/v1/models",
@@ -29,16 +29,16 @@ pub(super) const MODELS: Spec = Spec {
     ..GET
 };
 
-/// One question of each type: yes or no, one of several, and a degree.
+/// One question of each type: yes or no, one of several options, and a degree.
 const QUESTIONS: &str = r#"{"asks":{"type":"noul","instructions":"Does the text ask a question?"},"tone":{"type":"choice","instructions":"Which tone has the text?","criteria":{"calm":null,"angry":null,"glad":null}},"length":{"type":"score","instructions":"How long would an answer be?","criteria":["a word","a sentence","a page"]}}"#;
 
-/// The body in pieces. The prompt is what the questions are about.
+/// Builds the body in pieces. The prompt is the text that the questions are about.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let questions = ("questions", vec![json::text(QUESTIONS)]);
     json::object(vec![("model", vec![Piece::Model]), ("state", vec![Piece::Prompt]), questions], ask)
 }
 
-/// What an answer means, and whether its checks hold.
+/// Reads a plain response and checks it.
 fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let (mut error, mut has_answers, mut usage) = (Value::Null, false, None);
     let is_json = scan(body, notes, |json| {

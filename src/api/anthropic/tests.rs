@@ -8,7 +8,7 @@ fn read(data: &str) -> Result<Delta, Flaw> {
     Api::AnthropicMessages.read_event(&sse::Event { name: b"", data: data.as_bytes() })
 }
 
-/// The kind of token in an event that adds this to a block.
+/// Returns the kind of token in an event with this delta.
 fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#)).expect("an event").token
 }
@@ -71,7 +71,7 @@ fn what_the_cache_read_and_wrote_is_a_part_of_the_prompt() {
         Api::AnthropicMessages.read_body(body.as_bytes()),
         Ok(Answer { usage: wanted, finish: None, checks: 3 })
     );
-    // Nothing that was learned from one of them may be taken for another.
+    // A template learned from one of these inputs must not match another.
     let mut reader = crate::api::Reader::new(Api::AnthropicMessages, false);
     for input in ["4522", "4523", "1", "4522"] {
         let data = start.replace("4522", input);

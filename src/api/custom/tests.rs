@@ -12,7 +12,7 @@ fn custom(framing: Framing, fields: Vec<(Pointer, Field)>, end_word: Option<&str
     Arc::new(Custom { method: Method::Post, framing, fields, end_word: end_word.map(str::to_owned) })
 }
 
-/// Ollama's own API.
+/// Describes Ollama's own API.
 fn ollama() -> Arc<Custom> {
     let fields = vec![
         at("/response", Field::Text),
@@ -25,7 +25,7 @@ fn ollama() -> Arc<Custom> {
     custom(Framing::Ndjson, fields, None)
 }
 
-/// Chat completions.
+/// Describes chat completions.
 fn chat() -> Arc<Custom> {
     let fields = vec![
         at("/choices/0/delta/content", Field::Text),
@@ -140,7 +140,7 @@ fn chat_completions_that_are_described_are_read_as_the_built_in_ones() {
     for verify in [false, true] {
         let mut built_in = Reader::new(Api::OpenaiChat, verify);
         let mut described = Reader::new(Api::Template, verify).of(Some(chat()));
-        // Once more, when both have learned.
+        // Twice, so that both readers have learned by the second time.
         for data in events.iter().chain(&events) {
             let event = sse::Event { name: b"", data: data.as_bytes() };
             let seen = |read: Result<Delta, Flaw>| read.map(|delta| (delta.token, delta.usage, delta.done));

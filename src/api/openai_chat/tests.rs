@@ -9,7 +9,7 @@ fn read(data: &str) -> Result<Delta, Flaw> {
     Api::OpenaiChat.read_event(&sse::Event { name: b"", data: data.as_bytes() })
 }
 
-/// The kind of token in an event with this delta.
+/// Returns the kind of token in an event with this delta.
 fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#)).unwrap().token
 }
@@ -27,7 +27,7 @@ fn text_that_is_not_utf8_is_no_json_wherever_it_stands() {
         assert_eq!(Api::OpenaiChat.read_event(&sse::Event { name: b"", data }), Err(Flaw::BadJson));
         assert_eq!(Api::OpenaiChat.read_body(data), Err(Flaw::BadJson));
     }
-    // A character that a read has cut is whole again before it comes here.
+    // The SSE decoder has already rejoined characters that were split between two reads.
     assert_eq!(token(r#"{"content":"€"}"#), Some(Token::Visible));
 }
 
@@ -321,7 +321,7 @@ fn a_bill_without_a_sum_is_a_bill() {
     );
 }
 
-/// The body with its holes filled, parsed.
+/// Returns the parsed body with its holes filled.
 fn filled(stream: bool, max_tokens: bool, extra: &Map<String, Value>) -> Value {
     let mut text = String::new();
     let mut last_was_text = false;

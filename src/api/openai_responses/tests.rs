@@ -8,7 +8,7 @@ fn read(data: &str) -> Result<Delta, Flaw> {
     Api::OpenaiResponses.read_event(&sse::Event { name: b"", data: data.as_bytes() })
 }
 
-/// What an event of this type says with these fields.
+/// Reads an event of this type with these fields.
 fn typed(kind: &str, fields: &str) -> Delta {
     read(&format!(r#"{{"type":"response.{kind}","sequence_number":7,{fields}}}"#)).expect("an event")
 }

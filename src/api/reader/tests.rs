@@ -1,4 +1,5 @@
-//! The reader against the parser: whatever was learned before, both say the same of every input.
+//! Compares reader and parser: both must return the same for every input, whatever was learned
+//! before.
 
 use super::*;
 use crate::api::Token;
@@ -50,14 +51,14 @@ const PLAINS: [(Api, &str); 4] = [
     ),
 ];
 
-/// The APIs whose answers are learned.
+/// The APIs whose responses are learned.
 const LEARNED: [Api; 4] = [Api::OpenaiChat, Api::OpenaiResponses, Api::Openresponses, Api::AnthropicMessages];
 
 fn event(data: &[u8]) -> sse::Event<'_> {
     sse::Event { name: b"", data }
 }
 
-/// The data of a recorded stream's events.
+/// Returns the data of a recorded stream's events.
 fn events(stream: &str) -> Vec<Vec<u8>> {
     let mut decoder = sse::Decoder::default();
     let mut input = stream.as_bytes();
@@ -72,8 +73,8 @@ fn chat() -> Reader {
     Reader::new(Api::OpenaiChat, false)
 }
 
-/// A reader that has seen the data and two others like it, so that id, creation and content are
-/// open.
+/// Returns a reader that has seen the data and two variants, so that the holes of id, creation time
+/// and content are open.
 fn taught(data: &str) -> Reader {
     let mut reader = chat();
     for (id, created, content) in [("c-1", ":17", "\"Hi\""), ("c-2", ":18", "\"Ho\""), ("c-1", ":17", "\"Hi\"")] {
@@ -84,7 +85,7 @@ fn taught(data: &str) -> Reader {
     reader
 }
 
-/// What the reader says of the data as an event and as a body, which is what the parser says.
+/// Reads the data as an event and as a body, and checks that the parser returns the same.
 fn read(reader: &mut Reader, data: &[u8]) -> (Result<Delta, Flaw>, Result<Answer, Flaw>) {
     let text = String::from_utf8_lossy(data);
     let delta = reader.read_event(&event(data));
@@ -94,7 +95,7 @@ fn read(reader: &mut Reader, data: &[u8]) -> (Result<Delta, Flaw>, Result<Answer
     (delta, answer)
 }
 
-/// Reader and parser agree on the data.
+/// Checks that reader and parser agree on the data.
 fn same(reader: &mut Reader, data: &[u8]) {
     let _ = read(reader, data);
 }
@@ -168,14 +169,14 @@ fn traps_of_searching_bytes_are_none() {
         let mut reader = taught(TOKEN);
         let (delta, _) = read(&mut reader, data.as_bytes());
         assert_eq!(delta.map(|delta| delta.token), Ok(token), "{what}");
-        // And the other way round: a token, after the trap has been learned from.
+        // The reverse: a token, after the trap was learned.
         let mut reader = taught(&data);
         assert_eq!(read(&mut reader, TOKEN.as_bytes()).0.map(|delta| delta.token), Ok(visible), "after {what}");
         assert_eq!(read(&mut reader, data.as_bytes()).0.map(|delta| delta.token), Ok(token), "{what}, learned");
     }
 }
 
-/// A field that the parser reads and notes as one that it skips would be taken for another.
+/// If the parser read a field but noted it as skipped, data with another value would match.
 #[test]
 fn every_field_that_is_read_is_known() {
     let delta = |fields: &str| format!(r#"{{"choices":[{{"delta":{{{fields}}}}}]}}"#);
@@ -255,8 +256,7 @@ fn every_field_that_is_read_is_known() {
     }
 }
 
-/// Data that does not say itself what it is means what the event's name says, which no template
-/// sees.
+/// Data without a type means what the event's name says, and templates do not see the name.
 #[test]
 fn data_without_a_type_is_never_recognised() {
     let delta = br#"{"delta":"Hi","text":"Hi","item_id":"1"}"#;

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-/// The value of a key in an object, as a reader asks for it.
+/// Returns the value of a key in an object, as a reader asks for it.
 fn value<'a>(json: &'a [u8], wanted: &str) -> Option<Value<'a>> {
     let mut found = Value::Null;
     let is_json = scan(json, None, |json| {

@@ -3,7 +3,7 @@ use crate::api::{Api, Reader};
 use crate::wire::sse;
 use serde_json::json;
 
-/// Reads a stream's events by a reader that has seen `before` of such streams.
+/// Reads a stream's events with a reader that has already seen `before` such streams.
 fn streamed(api: Api, events: &[Value], before: usize) -> Reply {
     let mut reader = Reader::new(api, true);
     let mut reply = Reply::default();
@@ -23,7 +23,7 @@ fn whole(api: Api, body: &Value) -> Reply {
     reply
 }
 
-/// The messages that the next request carries.
+/// Returns the messages that the next request carries.
 fn messages(api: Api, reply: &Reply, history: History) -> Value {
     let mut out = Vec::new();
     let result = |_: usize, out: &mut Vec<u8>| out.extend_from_slice(br#""canned \"result\"""#);

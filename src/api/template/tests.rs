@@ -6,7 +6,7 @@ use crate::wire::sse;
 const EVENT: &str =
     r#"{"id":"c-1","created":17,"model":"m","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}"#;
 
-/// What the parser reads and notes of an event.
+/// Returns what the parser reads and notes of an event.
 fn parse(data: &str) -> (Result<Delta, Flaw>, Notes) {
     let mut notes = Notes::default();
     let read = Api::OpenaiChat.scan_event(&sse::Event { name: b"", data: data.as_bytes() }, Some(&mut notes));
@@ -18,13 +18,13 @@ fn learn(data: &str) -> Template {
     Template::learn(data.as_bytes(), &notes.holes, read.unwrap().usage).expect("it can be learned from")
 }
 
-/// What stands in the holes of a template of an event.
+/// Returns the contents of the holes of an event.
 fn holes(data: &str) -> Vec<String> {
     let text = |hole: &Hole| data[hole.start as usize..hole.end as usize].to_owned();
     learn(data).holes.iter().map(text).collect()
 }
 
-/// What stands in those that were generated.
+/// Returns the contents of the generated holes.
 fn generated(data: &str) -> Vec<(Token, &str)> {
     let holes = parse(data).1.holes;
     holes.iter().filter_map(|hole| Some((hole.token?, &data[hole.start as usize..hole.end as usize]))).collect()
@@ -118,7 +118,7 @@ fn what_was_generated_is_lent_as_it_stands() {
             r#"{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}"#.to_owned(),
             vec![(visible, "a"), (visible, "b")],
         ),
-        // Of a key that is given twice, the last one counts.
+        // If a key occurs twice, the last one counts.
         (delta(r#"{"content":"a","content":"b"}"#), vec![(visible, "b")]),
         (r#"{"choices":[{"delta":{"content":"a"},"delta":{"content":"b"}}]}"#.to_owned(), vec![(visible, "b")]),
         (

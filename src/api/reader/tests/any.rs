@@ -1,9 +1,9 @@
-//! Any input at all: reader and parser agree on what nobody has thought of.
+//! Checks that reader and parser agree on any input, including unforeseen ones.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Values that parsers tell apart.
+/// Values that the parser distinguishes.
 const LEAVES: &[&str] = &[
     "\"\"",
     "\"a\"",
@@ -36,7 +36,7 @@ const LEAVES: &[&str] = &[
     "[0]",
 ];
 
-/// Keys that parsers look for, and some that they do not.
+/// Keys that the parser looks for, and some that it ignores.
 const KEYS: &[&str] = &[
     "choices",
     "delta",
@@ -76,7 +76,7 @@ const KEYS: &[&str] = &[
     "\\u0063hoices",
 ];
 
-/// JSON that has much in common with what the parser looks for.
+/// JSON that resembles what the parser looks for.
 fn json() -> impl Strategy<Value = String> {
     let (leaf, key) = (prop::sample::select(LEAVES), prop::sample::select(KEYS));
     leaf.prop_map(str::to_owned).prop_recursive(6, 40, 5, move |inner| {
@@ -91,7 +91,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-/// A chunk whose parts are anything.
+/// A chunk with arbitrary parts.
 fn chunk() -> impl Strategy<Value = String> {
     prop_oneof![
         json().prop_map(|value| format!(r#"{{"id":"a","choices":[{{"index":0,"delta":{{"content":{value}}}}}]}}"#)),
@@ -116,7 +116,7 @@ fn chunk() -> impl Strategy<Value = String> {
     ]
 }
 
-/// An event or a plain answer of an API.
+/// A recorded event or plain response of an API.
 fn recorded() -> impl Strategy<Value = (Api, Vec<u8>)> {
     let events = FIXTURES.into_iter().flat_map(|(api, stream)| events(stream).into_iter().map(move |data| (api, data)));
     let plain = PLAINS.map(|(api, body)| (api, body.as_bytes().to_vec()));
@@ -124,8 +124,8 @@ fn recorded() -> impl Strategy<Value = (Api, Vec<u8>)> {
     prop::sample::select(all)
 }
 
-/// A change of some bytes: where (as a share of the length), how many go, and what comes in their
-/// place.
+/// A change of some bytes: the position (as a share of the length), the number of bytes removed,
+/// and the bytes inserted.
 fn edit() -> impl Strategy<Value = (f64, usize, Vec<u8>)> {
     let token = prop::sample::select(vec![
         "\"",
@@ -170,7 +170,7 @@ fn edited(mut data: Vec<u8>, edits: &[(f64, usize, Vec<u8>)]) -> Vec<u8> {
     data
 }
 
-/// Replaces the inside of the `nth` string or number, whatever it is.
+/// Replaces the inside of the `nth` string or number.
 fn refilled(data: &[u8], nth: usize, filling: &str) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(data) else { return data.to_vec() };
     let mut ends: Vec<(usize, usize)> =
@@ -191,7 +191,7 @@ proptest! {
         let mut reader = Reader::new(api, false);
         let mut verifying = Reader::new(api, true);
         for (edits, nth, filling) in steps {
-            // The same shape again with other values, so that holes open; then with bytes changed.
+            // The same shape with other values, so that holes open. Then with changed bytes.
             for data in [refilled(&base, nth, &filling), edited(base.clone(), &edits), edited(refilled(&base, nth, &filling), &edits)] {
                 let (delta, answer) = read(&mut reader, &data);
                 prop_assert_eq!(verifying.read_event(&event(&data)), delta);
