@@ -1,30 +1,30 @@
-//! What requests asked for, held against what the server billed.
+//! Compares what requests asked for with what the server billed.
 //!
-//! Numbers of tokens are kept like times: a token is a microsecond, so that the same exact sums and
-//! the same histograms serve both.
+//! Numbers of tokens are stored like times, one token as one microsecond. So the same exact sums
+//! and histograms serve both.
 
 use super::Counter;
 
-/// What a request asks for, in tokens. Zero where it says nothing about it.
+/// The tokens that a request asks for. Zero if it does not specify a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Asked {
-    /// Tokens of the prompt, without what the server's template adds. Not known of texts.
+    /// Tokens of the prompt, without those of the server's template. Unknown for texts.
     pub input: u32,
-    /// Those of them that are a shared prefix.
+    /// Prompt tokens that belong to a shared prefix.
     pub prefix: u32,
-    /// Token limit of the answer.
+    /// Token limit of the response.
     pub output: u32,
 }
 
-/// What the server's chat template adds to a prompt, in tokens, if that was learned. Two bytes: a
-/// connection has to fit into eight cache lines.
+/// Tokens that the server's chat template adds to a prompt, if they were learned. It has only two
+/// bytes because a connection must fit into eight cache lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TemplateTokens(u16);
 
 impl TemplateTokens {
     pub const UNKNOWN: Self = Self(u16::MAX);
 
-    /// A number that is too large to be a template's is not known.
+    /// Stores a number of tokens. Numbers too large for a template become unknown.
     pub fn known(tokens: u32) -> Self {
         u16::try_from(tokens).map_or(Self::UNKNOWN, Self)
     }
@@ -40,10 +40,10 @@ impl Default for TemplateTokens {
     }
 }
 
-/// Why an answer ended, in its own words (`finish_reason`, `stop_reason`, `status`).
+/// Why a response ended, according to its `finish_reason`, `stop_reason` or `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// The model had said all of it: `stop`, `end_turn`, `completed`.
+    /// The model was finished: `stop`, `end_turn`, `completed`.
     Stop,
     /// A limit was reached: `length`, `max_tokens`.
     Length,
@@ -54,7 +54,7 @@ pub enum Finish {
 }
 
 impl Finish {
-    /// Its name in files of requests.
+    /// Returns the name used in request logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -64,7 +64,7 @@ impl Finish {
         }
     }
 
-    /// What a word means, in whichever API it stands.
+    /// Returns the meaning of a word in any API.
     pub fn of(word: &[u8]) -> Self {
         match word {
             b"stop" | b"end_turn" | b"stop_sequence" | b"completed" => Self::Stop,
@@ -75,7 +75,7 @@ impl Finish {
     }
 }
 
-/// How often what was asked for and what was billed could be compared, and how often they differ.
+/// How often a request's and the server's numbers could be compared, and how often they differed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Compared {
     pub(super) input: u64,
@@ -85,7 +85,7 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    /// What is counted of differences. It is taken back with the request.
+    /// The counters of differences. They are reversed if the request fails afterwards.
     pub(super) const COUNTERS: [Counter; 6] = [
         Counter::InputShort,
         Counter::OutputStopped,
@@ -117,7 +117,7 @@ mod tests {
     use crate::metrics::{Failure, Rate, Sample, Summary, Tally, TokenUsage, Trend};
     use crate::units::Nanos;
 
-    /// A success that asked for 100 tokens and 40 more of a prefix, and for 20 of answer.
+    /// A success that asked for 140 tokens, of which 40 are a prefix, and for a response of 20.
     fn asked(template: Option<u32>, input: u32, output: u32, finish: Option<Finish>) -> Sample {
         Sample {
             asked: Asked { input: 140, prefix: 40, output: 20 },

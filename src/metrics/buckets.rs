@@ -1,90 +1,91 @@
-//! A histogram as it travels: text → recorded buckets, checked.
+//! Decodes a histogram from text and checks it.
 //!
-//! What comes from a file may be damaged or made to do damage, so it is read here and not by the
-//! histogram's own library: nothing is allocated by a length that the text claims, and a histogram
-//! with other bounds than ours is refused rather than fitted to them (`add` of unequal bounds moves
-//! counts between buckets without a word).
+//! The text comes from a file, which may be damaged or malicious. So it is decoded here and not by
+//! the histogram library. No allocation depends on a length that the text claims. A histogram with
+//! other bounds than ours is rejected rather than converted, because `add` of unequal bounds
+//! silently moves counts between buckets.
 //!
 //! The format is `HdrHistogram`'s "V2 compressed": two big-endian words (a cookie and the length),
-//! then zlib; inside, a header of 40 bytes and the counts, each a zig-zag LEB128 number of at most
-//! 9 bytes, where a negative one is a run of empty buckets.
+//! then zlib data. The inflated data is a header of 40 bytes and the counts. Each count is a
+//! zig-zag LEB128 number of at most 9 bytes. A negative number is a run of empty buckets.
 
 use base64::Engine as _;
 use flate2::read::ZlibDecoder;
 use std::cmp::Ordering;
 use std::io::Read;
 
-/// The longest time with a bucket of its own: an hour, in microseconds. Beyond any timeout that
-/// makes sense for a request; longer times are counted in [`super::Distribution::overflow`] and
-/// share the last bucket.
+/// The longest time with its own bucket, in microseconds: one hour, which is beyond any sensible
+/// request timeout. Longer times are counted in [`super::Distribution::overflow`] and share the
+/// last bucket.
 pub(super) const MAX_MICROS: u64 = 3_600_000_000;
 
-/// Significant decimal digits of a bucket: exact to 1 µs below 2 ms, within 0.1 % above. 184 KiB a
-/// distribution.
+/// Significant decimal digits of a bucket. Times are exact to 1 µs below 2 ms, and within 0.1 %
+/// above. A distribution takes 184 KiB.
 pub(super) const DIGITS: u8 = 3;
 
-/// First word of the compressed form and of what is in it; the low byte says how wide the counts
-/// are written.
+/// First words of the compressed form and of the inflated data. The low byte encodes the width of
+/// the counts.
 const COMPRESSED_COOKIE: u32 = 0x1c84_9314;
 const COOKIE: u32 = 0x1c84_9313;
-/// Bytes before the counts.
+/// Length of the header before the counts, in bytes.
 const HEADER: usize = 40;
-/// Buckets of 2^k µs come in halves of this many: 2048 is the power of two above 2·10³, for three
+/// Buckets of 2^k µs come in halves of this many. 2048 is the power of two above 2·10³, for three
 /// digits.
 const HALF: u64 = 1_024;
-/// More bytes than all our 23,552 buckets take at 9 bytes each: what inflates to more is no
-/// histogram of ours.
+/// More than all our 23,552 buckets take at 9 bytes each. Data that inflates to more is not one of
+/// our histograms.
 const MAX_INFLATED: u64 = 256 * 1_024;
-/// More text than that many bytes can deflate to.
+/// Longer than the base64 text of that many bytes after compression.
 const MAX_TEXT: usize = 512 * 1_024;
-/// More than anybody can count; the sum of a great many histograms still fits 64 bits.
+/// Highest count that is accepted. The sum of a great many such histograms still fits 64 bits.
 const MAX_COUNT: u64 = 1 << 53;
 
-/// The recorded buckets of a histogram of times, ascending. Takes memory by what was recorded,
-/// where a [`super::Distribution`] takes 184 KiB.
+/// The recorded buckets of a histogram of times, ascending. Memory grows with the number of
+/// buckets, whereas a [`super::Distribution`] always takes 184 KiB.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Buckets {
-    /// The longest time of the bucket, in µs, and how many times are in it.
+    /// The longest time of each bucket in µs, and the number of times in it.
     entries: Vec<(u64, u64)>,
 }
 
-/// Why a text is no histogram of ours.
+/// Why a text is not one of our histograms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Not base64, or far too long.
     #[error("it is not base64 of a histogram")]
     Text,
-    /// Cut off or altered.
+    /// The data is truncated or altered.
     #[error("it does not inflate: cut off or altered")]
     Damaged,
     #[error("it is not in HdrHistogram's V2 format")]
     Format,
-    /// A histogram of another program.
+    /// The histogram comes from another program.
     #[error("its bounds are not 1 µs to 1 h with 3 digits: other buckets cannot be added exactly")]
     Bounds,
-    /// Sums or extremes that are not those of any times in these buckets.
+    /// The sums or extremes are impossible for any times in these buckets.
     #[error("its sums and extremes are not those of its buckets: altered")]
     Exact,
-    /// Counts that cannot be.
+    /// The counts are impossible.
     #[error("its counts are impossible: altered")]
     Counts,
 }
 
 impl Buckets {
-    /// Of times in µs, each a bucket of its own.
+    /// Returns times in µs, each in its own bucket.
     #[cfg(test)]
     pub(crate) fn of(mut micros: Vec<u64>) -> Self {
         micros.sort_unstable();
         Self { entries: micros.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect() }
     }
 
-    /// Of buckets that ascend: the longest time of each, in µs, and how many are in it.
+    /// Returns buckets in ascending order. Each entry is the longest time in µs and the number of
+    /// times.
     pub(super) fn ascending(entries: Vec<(u64, u64)>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "they ascend");
         Self { entries }
     }
 
-    /// Reads what [`super::Distribution::encoded`] wrote.
+    /// Decodes the text written by [`super::Distribution::encoded`].
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         if text.len() > MAX_TEXT {
             return Err(DecodeError::Text);
@@ -107,7 +108,7 @@ impl Buckets {
         if is_ours { Self::counts(counts) } else { Err(DecodeError::Bounds) }
     }
 
-    /// The counts behind the header.
+    /// Decodes the counts after the header.
     fn counts(mut bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut entries = Vec::new();
         let (mut index, mut total) = (0_u64, 0_u64);
@@ -131,18 +132,19 @@ impl Buckets {
         Ok(Self { entries })
     }
 
-    /// The longest time of each bucket, in µs, and how many are in it; ascending.
+    /// Returns the longest time of each bucket in µs and the number of times in it, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.entries.iter().copied()
     }
 
-    /// The shortest and the longest time of each bucket, in µs, and how many are in it; ascending.
+    /// Returns the shortest and longest time of each bucket in µs and the number of times in it,
+    /// ascending.
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let width = |longest: u64| 1 << (longest / HALF).checked_ilog2().unwrap_or(0);
         self.iter().map(move |(longest, n)| (longest - (width(longest) - 1), longest, n))
     }
 
-    /// All of `other` too.
+    /// Adds all times of `other`.
     pub fn add(&mut self, other: &Self) {
         let mut sum = Vec::with_capacity(self.entries.len().max(other.entries.len()));
         let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
@@ -159,8 +161,8 @@ impl Buckets {
         self.entries = sum;
     }
 
-    /// The `p`-th percentile (0 to 100) by nearest rank, in ms: the end of its bucket. 0 of
-    /// nothing.
+    /// Returns the `p`-th percentile (0 to 100) by nearest rank in ms: the upper end of its bucket.
+    /// 0 if empty.
     pub fn percentile_ms(&self, p: f64) -> f64 {
         let rank = (p * self.count() as f64 / 100.0).ceil().max(1.0) as u64;
         let mut below = 0;
@@ -171,7 +173,7 @@ impl Buckets {
         found.or(self.entries.last().copied()).map_or(0.0, |(micros, _)| micros as f64 / 1e3)
     }
 
-    /// How many times were recorded.
+    /// Returns how many times were recorded.
     pub fn count(&self) -> u64 {
         self.entries.iter().map(|(_, n)| n).sum()
     }
@@ -193,12 +195,13 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
     }
 }
 
-/// A big-endian word; the caller has checked that it is there.
+/// Reads a big-endian word. The caller has checked the length.
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |four| four.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte)))
 }
 
-/// One LEB128 number of at most nine bytes (the ninth is whole), zig-zag: 0, -1, 1, -2, …
+/// Reads a LEB128 number of at most nine bytes (the ninth is used whole) in zig-zag coding: 0, -1,
+/// 1, …
 fn zig_zag(bytes: &mut &[u8]) -> Result<i64, DecodeError> {
     let mut value = 0_u64;
     for place in 0..9 {
@@ -214,8 +217,8 @@ fn zig_zag(bytes: &mut &[u8]) -> Result<i64, DecodeError> {
     Ok(if value & 1 == 1 { -magnitude - 1 } else { magnitude })
 }
 
-/// Shortest and longest time of a bucket by its place: the first 2,048 are 1 µs wide, then 1,024 of
-/// 2 µs, 1,024 of 4 µs, …
+/// Returns the shortest and longest time of the bucket at `index`. The first 2,048 buckets are 1 µs
+/// wide, the next 1,024 are 2 µs wide, the next 1,024 are 4 µs wide, …
 fn bucket(index: u64) -> Option<(u64, u64)> {
     let Some(step) = (index / HALF).checked_sub(1) else { return Some((index, index)) };
     let width = 1_u64.checked_shl(u32::try_from(step).ok()?)?;
@@ -274,7 +277,7 @@ mod tests {
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();
             altered[at] ^= 0x15;
-            // zlib's check sum finds it; a bit of its own header may mean nothing.
+            // zlib's checksum detects the change. Some bits of its own header have no effect.
             if let Ok(read) = again(&altered) {
                 assert_eq!(read, again(&bytes).unwrap(), "altered at {at}");
             }
@@ -284,7 +287,7 @@ mod tests {
         assert_eq!(Buckets::decode("AAAAAAAAAAAAAAAA"), Err(DecodeError::Format));
     }
 
-    /// A text around a header and counts of any kind.
+    /// Returns the text for a header and arbitrary counts.
     fn made(high: u64, digits: u32, counts: &[u8]) -> String {
         use std::io::Write;
         let mut plain = COOKIE.to_be_bytes().to_vec();
@@ -309,13 +312,13 @@ mod tests {
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[2])).map(|b| b.count()), Ok(1));
         assert_eq!(Buckets::decode(&made(1_000_000, 3, &[2])), Err(DecodeError::Bounds));
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 5, &[2])), Err(DecodeError::Bounds));
-        // i64::MIN as a run of empty buckets, twice; a bucket beyond the last; more than anybody
-        // can count.
+        // i64::MIN as a run of empty buckets, twice; a bucket beyond the last; more than the
+        // highest accepted count.
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[[0xff; 9], [0xff; 9]].concat())), Err(DecodeError::Counts));
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[0xff, 0xff, 0x7f, 2])), Err(DecodeError::Counts));
         let most = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &most)), Err(DecodeError::Counts));
-        // A number that ends in the middle, and a bomb of zeros.
+        // A truncated number, and a zlib bomb of zeros.
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[0x80])), Err(DecodeError::Damaged));
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &vec![0; 50_000_000])), Err(DecodeError::Damaged));
     }

@@ -1,5 +1,4 @@
-//! A distribution of times: a histogram for the percentiles, and exact integers for everything
-//! else.
+//! A distribution of times: a histogram for percentiles, and exact integers for everything else.
 
 use super::buckets::{Buckets, DIGITS, DecodeError, MAX_MICROS};
 use crate::units::Nanos;
@@ -7,35 +6,34 @@ use base64::Engine as _;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
-/// Times, added up. Memory does not grow with their number, and recording does not allocate.
+/// A sum of times. Memory does not grow with their number, and recording does not allocate.
 ///
-/// Count, sum, lowest and highest are exact to the nanosecond, because those of the histogram are
-/// rounded to its buckets. All of it is a sum of integers, so adding distributions is exact and the
-/// order does not matter.
+/// Count, sum, minimum and maximum are exact to the nanosecond, because the histogram would round
+/// them to its buckets. Everything is a sum of integers, so adding distributions is exact and
+/// independent of the order.
 #[derive(Debug, Clone)]
 pub struct Distribution {
     /// How many times were recorded.
     pub count: u64,
-    /// How many of them were longer than the histogram reaches (an hour); the highest of them is
-    /// still known exactly.
+    /// How many times were beyond the histogram's range (one hour). The maximum is still exact.
     pub overflow: u64,
     /// Sum, in nanoseconds.
     sum: u128,
     /// Sum of squares, in square nanoseconds. Saturates far beyond what an hour's bound allows.
     sum_of_squares: u128,
-    /// Shortest; [`Nanos::MAX`] as long as there is none.
+    /// Shortest time, or [`Nanos::MAX`] if there is none.
     min: Nanos,
     max: Nanos,
-    /// In microseconds, never resized: every distribution has the same buckets.
+    /// Times in microseconds. Never resized: every distribution has the same buckets.
     histogram: Histogram<u64>,
 }
 
-/// What a distribution knows exactly, as integers, beside its histogram.
+/// The exact integers of a distribution, beside its histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exact {
     /// How many times were recorded.
     pub count: u64,
-    /// How many of them were longer than the histogram reaches.
+    /// How many times were beyond the histogram's range.
     pub overflow: u64,
     /// Sum, in nanoseconds.
     pub sum: u128,
@@ -46,13 +44,13 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// What a bucket's width and the rounding to whole microseconds may hide: a part in a thousand,
-    /// and a microsecond.
+    /// The largest errors from the width of a bucket and from rounding to whole microseconds, with
+    /// a margin: two parts in a thousand, and a microsecond.
     const WIDTH: f64 = 2e-3;
     const ROUNDED_NS: f64 = 1e3;
 
-    /// Whether times in these buckets can have these sums and extremes. Those beyond the bound have
-    /// no end but the longest.
+    /// Returns true if times in these buckets can have these sums and extremes. Times beyond the
+    /// histogram's range have no upper limit except the maximum.
     fn is_of(&self, buckets: &Buckets) -> bool {
         let (Some((first, _)), Some((last, _))) = (buckets.iter().next(), buckets.iter().last()) else { return true };
         let lowest = |micros: u64| (micros as f64 * 1e3 * (1.0 - Self::WIDTH) - Self::ROUNDED_NS).max(0.0);
@@ -67,7 +65,7 @@ impl Exact {
             each.fold((0.0, 0.0), |(sum, squares), (ns, n)| (sum + ns * n, squares + ns * ns * n))
         };
         let ((lower, lower_squares), (upper, upper_squares)) = (sums(&lowest), sums(&highest));
-        // Documents of earlier builds hold no squares.
+        // Documents of earlier builds contain no squares.
         let squares = self.sum_of_squares as f64;
         within(min, first)
             && within(max, last)
@@ -101,7 +99,7 @@ impl Distribution {
         self.keep(time, 1);
     }
 
-    /// `n` more, all the same.
+    /// Records the same time `n` times.
     #[inline]
     pub fn record_n(&mut self, time: Nanos, n: u32) {
         if n > 0 {
@@ -109,7 +107,8 @@ impl Distribution {
         }
     }
 
-    /// Inlined, so that nothing is multiplied by 1: the product of the squares is a call.
+    /// Inlined so that recording one time multiplies nothing by 1: the product of squares is a
+    /// function call.
     #[inline]
     fn keep(&mut self, time: Nanos, n: u64) {
         let micros = time.0.saturating_add(500) / 1_000;
@@ -125,7 +124,7 @@ impl Distribution {
         self.max = self.max.max(time);
     }
 
-    /// All of `other` too.
+    /// Adds all times of `other`.
     pub fn add(&mut self, other: &Self) {
         if other.count == 0 {
             return;
@@ -140,8 +139,8 @@ impl Distribution {
         debug_assert!(added.is_ok(), "all distributions have the same bounds: {added:?}");
     }
 
-    /// Without all of `other`, which must be in it. An extreme that goes is replaced by the bound of
-    /// the bucket that is the last then.
+    /// Subtracts all times of `other`, which must have been added before. If an extreme is removed,
+    /// the bound of the outermost remaining bucket takes its place.
     pub fn subtract(&mut self, other: &Self) {
         if other.count == 0 {
             return;
@@ -167,8 +166,8 @@ impl Distribution {
         }
     }
 
-    /// Nothing recorded again, keeping memory. What is empty already is not touched: its pages may
-    /// never have been.
+    /// Removes all times and keeps the memory. An empty distribution is not touched, because its
+    /// memory pages may never have been used.
     pub fn clear(&mut self) {
         if self.count == 0 {
             return;
@@ -182,12 +181,12 @@ impl Distribution {
         self.max = Nanos::ZERO;
     }
 
-    /// Sum of a distribution of tokens, of which each is kept as a microsecond.
+    /// Returns the sum of a distribution of tokens, which are stored as microseconds.
     pub(super) fn tokens(&self) -> u64 {
         u64::try_from(self.sum / 1_000).unwrap_or(u64::MAX)
     }
 
-    /// Mean, in ms; 0 of nothing.
+    /// Returns the mean in ms; 0 if empty.
     pub fn avg_ms(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum_ms() / self.count as f64 }
     }
@@ -196,24 +195,24 @@ impl Distribution {
         self.sum as f64 / 1e6
     }
 
-    /// Shortest, in ms; 0 of nothing.
+    /// Returns the shortest time in ms; 0 if empty.
     pub fn min_ms(&self) -> f64 {
         self.min.min(self.max).as_millis_f64()
     }
 
-    /// Longest, in ms; 0 of nothing.
+    /// Returns the longest time in ms; 0 if empty.
     pub fn max_ms(&self) -> f64 {
         self.max.as_millis_f64()
     }
 
-    /// Standard deviation of what was recorded (divided by the count, not by one less), in ms.
+    /// Returns the population standard deviation in ms (divided by the count, not by count − 1).
     pub fn stddev_ms(&self) -> f64 {
         if self.count == 0 {
             return 0.0;
         }
-        // With q and r the quotient and remainder of sum / count, Σ(x − q)² = Σx² − q·sum − q·r in
-        // integers, free of the cancellation that Σx²/n − mean² suffers in floats. The true mean is
-        // r/n away from q.
+        // Let q and r be the quotient and remainder of sum / count. Then Σ(x − q)² = Σx² − q·sum −
+        // q·r in integers, without the cancellation that Σx²/n − mean² suffers in floats. The true
+        // mean is q + r/n.
         let (q, r) = (self.sum / u128::from(self.count), self.sum % u128::from(self.count));
         let about_q =
             self.sum_of_squares.saturating_sub(q.saturating_mul(self.sum)).saturating_sub(q.saturating_mul(r));
@@ -222,15 +221,14 @@ impl Distribution {
         variance.max(0.0).sqrt() / 1e6
     }
 
-    /// The `p`-th percentile (0 to 100) by nearest rank, in ms: the smallest bucket such that at
-    /// least `p` % of all times are not longer, and never outside of what was recorded. 0 of
-    /// nothing.
+    /// Returns the `p`-th percentile (0 to 100) by nearest rank in ms: the smallest bucket such
+    /// that at least `p` % of all times are not longer, clamped to the recorded range. 0 if empty.
     pub fn percentile_ms(&self, p: f64) -> f64 {
         self.in_range_ms(self.histogram.value_at_quantile(self.quantile(p)))
     }
 
-    /// The share of times from `low` to below `high`, in ms, as far as the buckets tell. 0 of
-    /// nothing.
+    /// Returns the share of times from `low` up to but excluding `high`, in ms, at the resolution
+    /// of the buckets. 0 if empty.
     pub fn share_between_ms(&self, low: f64, high: f64) -> f64 {
         let below = |ms: f64| match (ms * 1e3) as u64 {
             0 => 0,
@@ -248,15 +246,15 @@ impl Distribution {
         }
     }
 
-    /// Several percentiles in one pass. They must ascend.
+    /// Returns several percentiles in one pass. They must be ascending.
     pub fn percentiles_ms<const N: usize>(&self, percentiles: [f64; N]) -> [f64; N] {
         debug_assert!(percentiles.is_sorted(), "percentiles must ascend: {percentiles:?}");
         let mut values = self.histogram.value_at_quantiles(percentiles.map(|p| self.quantile(p)));
         std::array::from_fn(|_| self.in_range_ms(values.next().unwrap_or(0)))
     }
 
-    /// The histogram, in µs: `HdrHistogram`'s V2 format, deflated, in base64, as every other reader
-    /// of such histograms expects it.
+    /// Returns the histogram in µs, in `HdrHistogram`'s V2 format, deflated and in base64. Other
+    /// readers of such histograms expect this form.
     pub fn encoded(&self) -> String {
         let mut bytes = Vec::new();
         let written = V2DeflateSerializer::new().serialize(&self.histogram, &mut bytes);
@@ -264,22 +262,22 @@ impl Distribution {
         base64::engine::general_purpose::STANDARD.encode(bytes)
     }
 
-    /// The recorded buckets.
+    /// Returns the recorded buckets.
     pub fn buckets(&self) -> Buckets {
         Buckets::ascending(
             self.histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value())).collect(),
         )
     }
 
-    /// The quantile that makes the histogram look up exactly the rank ⌈p/100 · count⌉. It computes
-    /// ⌈quantile · count⌉ in floats, which is one too many for products like 0.07 · 100; half a
-    /// rank below the wished one is safe from rounding.
+    /// Returns the quantile for which the histogram looks up exactly the rank ⌈p/100 · count⌉. The
+    /// histogram computes ⌈quantile · count⌉ in floats, which is one too many for products like
+    /// 0.07 · 100. Half a rank less is safe from rounding.
     fn quantile(&self, p: f64) -> f64 {
         let rank = (p * self.count as f64 / 100.0).ceil().max(1.0);
         ((rank - 0.5) / self.count.max(1) as f64).clamp(0.0, 1.0)
     }
 
-    /// What is known exactly.
+    /// Returns the exact integers.
     pub fn exact(&self) -> Exact {
         Exact {
             count: self.count,
@@ -291,8 +289,8 @@ impl Distribution {
         }
     }
 
-    /// Adds a distribution that was [`Distribution::encoded`], with what it knew exactly. The counts
-    /// must agree; otherwise nothing is added.
+    /// Adds a distribution that was [`Distribution::encoded`], with its exact integers. If the
+    /// counts disagree, nothing is added.
     pub fn add_encoded(&mut self, text: &str, exact: &Exact) -> Result<(), DecodeError> {
         let buckets = Buckets::decode(text)?;
         if buckets.count() != exact.count || exact.min > exact.max || exact.overflow > exact.count {
@@ -311,13 +309,13 @@ impl Distribution {
         Ok(())
     }
 
-    /// Whether both hold as many times in each bucket.
+    /// Returns true if both have the same number of times in every bucket.
     pub fn has_buckets_of(&self, other: &Self) -> bool {
         self.histogram == other.histogram
     }
 
-    /// A distribution of which only the buckets are known: sums and extremes are those of the
-    /// buckets' ends.
+    /// Returns a distribution of which only the buckets are known. Sums and extremes are computed
+    /// from the upper ends of the buckets.
     pub fn of_buckets(buckets: &Buckets) -> Self {
         let mut distribution = Self::new();
         distribution.fill(buckets);
@@ -333,7 +331,7 @@ impl Distribution {
 
     fn fill(&mut self, buckets: &Buckets) {
         for (micros, n) in buckets.iter() {
-            // The last bucket's end may lie beyond the bound that it contains.
+            // The last bucket may extend beyond the upper bound.
             let recorded = self.histogram.record_n(micros.min(MAX_MICROS), n);
             debug_assert!(recorded.is_ok(), "{micros} µs is within the bounds: {recorded:?}");
             self.count += n;
@@ -347,8 +345,8 @@ impl Distribution {
 
 #[cfg(test)]
 impl Distribution {
-    /// All numbers as text. Not the histogram's own `Debug`: its idea of the maximum is a bucket's
-    /// edge after an addition.
+    /// Returns all numbers as text. The histogram's own `Debug` is not used, because its maximum is
+    /// a bucket's edge after an addition.
     pub(super) fn fingerprint(&self) -> String {
         let (n, sums) = (self.count, (self.sum, self.sum_of_squares));
         format!("{n} {} {sums:?} {:?} {:?} {}", self.overflow, self.min, self.max, self.encoded())
@@ -422,7 +420,7 @@ mod tests {
 
     #[test]
     fn deviation_of_near_equal_large_times_survives() {
-        // An hour ± 1 ns: the squares agree in their first 24 digits.
+        // An hour ± 1 ns. The squares agree in their first 24 digits.
         let hour = 3_600_000_000_000;
         let d = of(&[hour - 1, hour + 1]);
         assert!(close(d.stddev_ms(), 1e-6), "{}", d.stddev_ms());

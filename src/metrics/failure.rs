@@ -1,24 +1,25 @@
-//! Why requests fail: a closed list by category, one row each, counted by index and never by text.
+//! Why requests fail: a closed list by category, one row each. Failures are counted by index, not
+//! by text.
 
-/// Where a failure comes from.
+/// The origin of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Category {
     /// The path to the server, or the server's socket.
     Network,
-    /// Nothing came in time.
+    /// A response or part of it did not arrive in time.
     Timeout,
-    /// The server answered, with an error status.
+    /// The server responded with an error status.
     Status,
-    /// The bytes break a protocol.
+    /// The bytes violate a protocol.
     Protocol,
-    /// Well-formed bytes that are not an answer.
+    /// The bytes are well-formed but are not a valid response.
     Answer,
     /// This tool or this machine.
     Ours,
 }
 
 impl Category {
-    /// Its name in the docs.
+    /// Returns the name used in the docs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Network => "network",
@@ -31,7 +32,7 @@ impl Category {
     }
 }
 
-/// Makes the list from rows of the form `Variant("name") "when it applies";`, grouped by category.
+/// Builds the list from rows of the form `Variant("name") "when it applies";`, grouped by category.
 macro_rules! failures {
     ($($category:ident { $($variant:ident($name:literal) $when:literal;)+ })+) => {
         /// Why a request failed.
@@ -42,24 +43,24 @@ macro_rules! failures {
         }
 
         impl Failure {
-            /// All, by category, in the order of the report.
+            /// All failures by category, in the order of the report.
             pub const ALL: [Self; [$($(Self::$variant),+),+].len()] = [$($(Self::$variant),+),+];
 
-            /// Its name in JSON and the report.
+            /// Returns the name in JSON and the report.
             pub const fn name(self) -> &'static str {
                 match self {
                     $($(Self::$variant => $name,)+)+
                 }
             }
 
-            /// When it applies, in a few words: a row of the table in the docs.
+            /// Returns a short description of when the failure applies, for the table in the docs.
             pub const fn when(self) -> &'static str {
                 match self {
                     $($(Self::$variant => $when,)+)+
                 }
             }
 
-            /// Where it comes from.
+            /// Returns the origin of the failure.
             pub const fn category(self) -> Category {
                 match self {
                     $($(Self::$variant)|+ => Category::$category,)+

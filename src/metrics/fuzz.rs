@@ -1,16 +1,16 @@
-//! What the fuzz targets call (`fuzz/`): histograms as they stand in results.
+//! Functions that the fuzz targets call (`fuzz/`) with histograms as stored in results.
 
 use super::{Buckets, Distribution};
 use base64::Engine as _;
 use flate2::{Compression, write::ZlibEncoder};
 use std::io::Write as _;
 
-/// The input as the text of a histogram, and as the counts inside one. What is read is written in a
-/// form that is read as the same.
+/// Decodes the input as the text of a histogram, and as the counts inside one. A decoded histogram
+/// must decode to the same again after it was encoded.
 ///
 /// # Panics
 ///
-/// When the contract is broken: that is what is looked for.
+/// When this does not hold, which is what fuzzing looks for.
 pub fn fuzz_histogram(input: &[u8]) {
     if let Ok(text) = std::str::from_utf8(input) {
         check(text);
@@ -24,7 +24,7 @@ fn check(text: &str) {
     assert_eq!(Buckets::decode(&written).as_ref(), Ok(&buckets), "{text}");
 }
 
-/// Counts with the right header, compressed: a random text would never get as far as to them.
+/// Wraps counts with the correct header and compresses them. Random text would never get that far.
 fn wrapped(counts: &[u8]) -> String {
     let empty = Distribution::new().encoded();
     let bytes = base64::engine::general_purpose::STANDARD.decode(empty).expect("our own base64");

@@ -1,6 +1,6 @@
-//! What a single request should keep to, and whether it did: the ground of `goodput`.
+//! Latency goals of single requests, and whether a request met them. `goodput` is based on them.
 //!
-//! A threshold speaks about all requests together; a goal about each. Goals are checked once a
+//! A threshold applies to all requests together, a goal to each request. Goals are checked once per
 //! request, on its finished sample, without allocating.
 
 use super::part::time_per_output_token;
@@ -10,33 +10,35 @@ use crate::units::Nanos;
 /// A latency goal of a single request. Plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Goal {
-    /// Which of its times. Of its gaps between tokens (`tbt`) the longest counts, as in `stall`.
+    /// The time that the goal limits. For gaps between tokens (`tbt`) the longest counts, as in
+    /// `stall`.
     pub trend: Trend,
-    /// What the time must stay below …
+    /// The upper limit of the time.
     pub bound: Nanos,
-    /// … or may just reach.
+    /// True if the time may equal the limit.
     pub inclusive: bool,
 }
 
 /// The goals of each kind of request. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Goals {
-    /// In the order of the mix. A kind without goals has no part in goodput.
+    /// The goals in the order of the mix. A kind without goals does not count towards goodput.
     pub kinds: Vec<Vec<Goal>>,
 }
 
 impl Goals {
-    /// The sample, with what [`Goals::met`] says of it.
+    /// Returns the sample with the result of [`Goals::met`].
     #[must_use]
     pub fn judged(&self, sample: Sample) -> Sample {
         Sample { good: self.met(&sample), ..sample }
     }
 
-    /// Whether a request met all goals of its kind. None when that cannot be said: its kind has
-    /// none, its user or the end of the test cut it off, or a time that matters is not known
-    /// because tokens came in one late read (which is the client's doing, not the server's).
+    /// Returns whether a request met all goals of its kind. `None` if this cannot be determined:
+    /// its kind has no goals, its user or the end of the test cut it off, or a relevant time is
+    /// unknown because tokens arrived in one late read (which is caused by the client, not the
+    /// server).
     ///
-    /// A failed request is a miss.
+    /// A failed request does not meet its goals.
     pub fn met(&self, sample: &Sample) -> Option<bool> {
         let goals = self.kinds.get(usize::from(sample.kind)).filter(|goals| !goals.is_empty())?;
         match sample.outcome {
@@ -57,8 +59,8 @@ impl Goals {
 }
 
 impl Goal {
-    /// Whether a successful request met it; none when its time is not known. A time that the
-    /// request does not have (one token has no gap) was not too long.
+    /// Returns whether a successful request met the goal. `None` if its time is unknown. A time
+    /// that does not exist (one token has no gap) meets the goal.
     fn met(&self, s: &Sample) -> Option<bool> {
         let since_sent = |instant: Option<Nanos>| instant.map(|instant| instant.since(s.sent));
         let (time, is_known) = match self.trend {
@@ -69,12 +71,12 @@ impl Goal {
             Trend::Ttfo => (since_sent(s.first_visible), !s.ttfo_censored),
             Trend::Tbt | Trend::Stall => (s.longest_gap, s.longest_gap_is_known()),
             Trend::Tpot => (time_per_output_token(s), !s.tpot_censored),
-            // The plan lets no other trend be a goal than the duration and those above.
+            // The plan only allows the duration and the trends above as goals.
             _ => (Some(s.end.since(s.sent)), true),
         };
         let within = time.is_none_or(|time| if self.inclusive { time <= self.bound } else { time < self.bound });
-        // The longest of the gaps that are known is long enough for a miss, and a time per token
-        // that begins too late is too short. A first event or token is read no earlier than it came.
+        // The longest known gap is enough for a miss, and so is the time per token, which can only
+        // be too short here. First events and tokens can only be dated too late.
         let dated_late = matches!(self.trend, Trend::Ttfe | Trend::Ttft | Trend::Ttfo);
         match (within, is_known) {
             (true, true) => Some(true),
@@ -96,7 +98,7 @@ mod tests {
         Goals { kinds: vec![of.iter().map(goal).collect(), Vec::new()] }
     }
 
-    /// A stream of five tokens: the first after 100 ms, the others 10 ms apart.
+    /// A stream of five tokens. The first comes after 100 ms, the others 10 ms apart.
     fn met(of: &[(Trend, u64, bool)], change: impl Fn(&mut Sample)) -> Option<bool> {
         let mut sample = stream(0, 5, None);
         change(&mut sample);
@@ -146,19 +148,19 @@ mod tests {
             (s.ttfe_censored, s.ttft_censored, s.tpot_censored) = (true, true, true);
             (s.gaps_censored, s.unknown_gaps_within) = (2, 10);
         };
-        // It came before it was read, and it was read in time.
+        // The token arrived before it was read, and it was read in time.
         assert_eq!(met(&[(Trend::Ttft, 101, false)], unknown), Some(true));
         assert_eq!(met(&[(Trend::Ttft, 99, false)], unknown), None);
         assert_eq!(met(&[(Trend::Tbt, 50, false)], unknown), None);
         assert_eq!(met(&[(Trend::Tbt, 9, false)], unknown), Some(false));
-        // An event that came before it was read may have come in time; a time per token that is too
-        // short may have been too long.
+        // An event that arrived before it was read may have been in time. A time per token that is
+        // underestimated may have been too long.
         assert_eq!(met(&[(Trend::Ttfe, 5, false)], unknown), None);
         assert_eq!(met(&[(Trend::Ttfe, 91, false)], unknown), Some(true));
         assert_eq!(met(&[(Trend::Tpot, 50, false)], unknown), None);
         assert_eq!(met(&[(Trend::Tpot, 9, false)], unknown), Some(false));
         assert_eq!(met(&[(Trend::Tbt, 9, false), (Trend::Tpot, 50, false)], unknown), Some(false));
-        // The gaps that are not known are all shorter than the longest that is.
+        // All unknown gaps are shorter than the longest known one.
         let short = |s: &mut Sample| (s.gaps_censored, s.unknown_gaps_within) = (2, 2);
         assert_eq!(met(&[(Trend::Stall, 11, false)], short), Some(true));
     }

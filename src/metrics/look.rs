@@ -1,14 +1,14 @@
-//! Everything that a tally holds, for viewers that show all of it.
+//! Access to everything in a tally, for viewers that show all of it.
 
 use super::summary::RateValue;
 use super::{Buckets, Counter, Distribution, Failure, Gauge, Rate, Tally, Trend};
 
-/// Whose numbers are asked for.
+/// The part of a tally to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartOf {
-    /// One kind of request, by its place in the mix.
+    /// One kind of request, by its index in the mix.
     Kind(usize),
-    /// What belongs to connections, arrivals and this client, and so to no kind.
+    /// Numbers of connections, arrivals and this client, which belong to no kind of request.
     Shared,
 }
 
@@ -20,7 +20,7 @@ impl Tally {
         }
     }
 
-    /// The times of a trend; none if there are none.
+    /// Returns the times of a trend, or `None` if none were recorded.
     pub fn trend(&self, of: PartOf, trend: Trend) -> Option<&Distribution> {
         self.part(of)?.trend(trend)
     }
@@ -33,18 +33,18 @@ impl Tally {
         self.part(of).map_or_else(RateValue::default, |part| RateValue::new(part, rate))
     }
 
-    /// A level at the end of the tally's time; none if it was never set.
+    /// Returns a level at the end of the tally's time, or `None` if it was never set.
     pub fn level_now(&self, gauge: Gauge) -> Option<u64> {
         let level = self.levels[gauge as usize];
         level.is_set.then_some(level.value)
     }
 
-    /// Failed requests of a class.
+    /// Returns the number of failed requests of a class.
     pub fn failed(&self, failure: Failure) -> u64 {
         self.failures[failure as usize].count
     }
 
-    /// The times of a trend, all kinds of request together.
+    /// Returns the times of a trend over all kinds of request.
     pub fn buckets(&self, trend: Trend) -> Buckets {
         let mut sum = Buckets::default();
         for times in self.kinds.iter().filter_map(|part| part.trend(trend)) {

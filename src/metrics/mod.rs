@@ -1,8 +1,8 @@
-//! Samples → numbers: the vocabulary of measuring.
+//! Turns samples into numbers. This module defines the vocabulary of measuring.
 //!
-//! A finished request is a [`Sample`] (plain numbers). A worker adds samples to a [`Tally`];
-//! tallies add up, in any order, to the tally of the whole run; a [`Summary`] says what a tally
-//! means. Nothing here does I/O or reads a clock.
+//! A finished request is a [`Sample`] of plain numbers. A worker adds samples to a [`Tally`].
+//! Tallies add up, in any order, to the tally of the whole run. A [`Summary`] is computed from a
+//! tally. Nothing here does I/O or reads a clock.
 
 mod asked;
 pub mod buckets;
@@ -52,17 +52,18 @@ use std::num::NonZeroU32;
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// 2xx and a complete, well-formed answer.
+    /// 2xx and a complete, well-formed response.
     Success,
-    /// The first class that applied.
+    /// The first failure class that applied.
     Failed(Failure),
-    /// Given up by its user, as its kind of request asks for: neither a success nor a failure.
+    /// Abandoned by its user, as configured for its kind of request. Counts as neither success nor
+    /// failure.
     Cancelled,
-    /// Cut off by the end of the test: neither a success nor a failure.
+    /// Cut off by the end of the test. Counts as neither success nor failure.
     Interrupted,
 }
 
-/// What the server said it billed. Absent numbers are zero.
+/// The tokens that the server billed, according to the response. Missing numbers are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokenUsage {
     pub input: u32,
@@ -70,15 +71,15 @@ pub struct TokenUsage {
     pub output: u32,
     /// Reasoning tokens among the generated ones.
     pub reasoning: u32,
-    /// Prompt tokens that came from the server's cache.
+    /// Prompt tokens served from the server's cache.
     pub cached: u32,
-    /// Prompt tokens that were written to the server's cache.
+    /// Prompt tokens written to the server's cache.
     pub written: u32,
 }
 
 impl TokenUsage {
-    /// What a later bill of the same answer says holds, as far as it says anything: bills are
-    /// cumulative, and the last one of Anthropic's does not repeat what the prompt has cost.
+    /// Replaces the numbers that a later usage object of the same response contains. Usage is
+    /// cumulative, and Anthropic's last usage object does not repeat the input tokens.
     pub fn update(&mut self, later: Self) {
         for (count, later) in [
             (&mut self.input, later.input),
@@ -95,25 +96,25 @@ impl TokenUsage {
 /// One finished request as plain numbers. All instants are on the test's clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
-    /// Index of its kind in the plan's mix.
+    /// Index of the request's kind in the plan's mix.
     pub kind: u16,
-    /// Its turn in a conversation, from 1; 0 if it is not part of one.
+    /// Number of the turn in its conversation, from 1; 0 if it is not part of one.
     pub turn: u16,
     pub outcome: Outcome,
-    /// Status of the response; 0 when no head came.
+    /// Status of the response; 0 if no head arrived.
     pub status: u16,
-    /// How long the response asks to wait, in ms, if it does.
+    /// How long the response asks the client to wait, in ms.
     pub retry_after_ms: Option<NonZeroU32>,
-    /// What `x-should-retry` of the response says.
+    /// Value of the response's `x-should-retry`.
     pub should_retry: Option<bool>,
-    /// Step and attempt that a simulator has found in the request, if it plays a scenario; 255 stands
-    /// for all above.
+    /// Step and attempt that a simulator playing a scenario has found in the request. 255 stands
+    /// for 255 and above.
     pub played: Option<(u8, u8)>,
-    /// When the schedule wanted it; open load only.
+    /// When the request was due. Open loop only.
     pub intended: Option<Nanos>,
-    /// When it was put on the wire; the instant of the attempt when it never was.
+    /// When the request was written to the connection. If it never was, the instant of the attempt.
     pub sent: Nanos,
-    /// When it was over.
+    /// When the request was over.
     pub end: Nanos,
     /// First byte of the response.
     pub first_byte: Option<Nanos>,
@@ -123,67 +124,68 @@ pub struct Sample {
     /// First token event that is not reasoning.
     pub first_visible: Option<Nanos>,
     pub last_token: Option<Nanos>,
-    /// Longest gap between token events that is known; the gaps themselves went to [`Tally::gap`] as
-    /// they came.
+    /// Longest known gap between token events. The gaps themselves were added by [`Tally::gap`] as
+    /// they arrived.
     pub longest_gap: Option<Nanos>,
-    /// No gap that is not known was longer than so many times 4 ms; `MAX` if that is not known, either.
+    /// Upper bound of the unknown gaps, in units of 4 ms; `MAX` if no bound is known.
     pub unknown_gaps_within: u8,
-    /// The first event's instant is not known closely enough for `ttfe`.
+    /// True if the first event's instant is not known precisely enough for `ttfe`.
     pub ttfe_censored: bool,
-    /// The first token's instant is not known closely enough for `ttft`.
+    /// True if the first token's instant is not known precisely enough for `ttft`.
     pub ttft_censored: bool,
-    /// The first visible token's instant is not known closely enough for `ttfo`.
+    /// True if the first visible token's instant is not known precisely enough for `ttfo`.
     pub ttfo_censored: bool,
-    /// The first token may have come well before `first_token`, so that `tpot` would be too short.
+    /// True if the first token may have arrived well before `first_token`, so that `tpot` would be
+    /// too short.
     pub tpot_censored: bool,
-    /// Gaps that are not known and did not go to [`Tally::gap`].
+    /// Number of gaps that are unknown and were not added by [`Tally::gap`].
     pub gaps_censored: u32,
     /// Token events, reasoning included.
     pub token_events: u32,
-    /// Reasoning events among them.
+    /// Token events that are reasoning.
     pub reasoning_events: u32,
-    /// Tokens in the first token event, if its own bill says how many.
+    /// Tokens in the first token event, if the event's own usage says how many.
     pub tokens_in_first_event: u16,
     /// Token events that arrived inside the measurement window.
     pub token_events_in_window: u32,
-    /// Whether `end` lies inside the measurement window.
+    /// True if `end` lies inside the measurement window.
     pub in_window: bool,
-    /// What it asked for.
+    /// The tokens that the request asked for.
     pub asked: Asked,
-    /// What the server adds to the prompt.
+    /// The tokens that the server's chat template adds to the prompt.
     pub template: TemplateTokens,
-    /// What the server billed, if it said so.
+    /// The tokens that the server billed, if the response says so.
     pub usage: Option<TokenUsage>,
-    /// Why the answer ended, if it said so.
+    /// Why the response ended, if it says so.
     pub finish: Option<Finish>,
-    /// Events skipped because they were not understood; 255 stands for all above.
+    /// Events that were skipped because they were not understood. 255 stands for 255 and above.
     pub bad_events: u8,
-    /// Bytes of the request that were written. A request is far below 4 GiB.
+    /// Bytes of the request that were written. Requests are far smaller than 4 GiB.
     pub bytes_sent: u32,
     /// Bytes of the response that were read.
     pub bytes_received: u64,
-    /// Whether the connection had served a request before.
+    /// True if the connection had served an earlier request.
     pub reused: bool,
-    /// Response checks that held.
+    /// Number of response checks that held.
     pub checks_held: u8,
-    /// The check that did not hold.
+    /// The response check that failed.
     pub check_failed: Option<&'static str>,
-    /// Whether it met every goal of a single request; none when there are none or it cannot be
-    /// said.
+    /// Whether the request met all goals of its kind. `None` if there are no goals or it cannot be
+    /// determined.
     pub good: Option<bool>,
 }
 
-/// How finely the bound of unknown gaps is kept: a sample has one byte for it.
+/// Resolution of the bound on unknown gaps. A sample has one byte for it.
 const UNKNOWN_STEP: Nanos = Nanos::from_millis(4);
 
 impl Sample {
-    /// Generated tokens that the server has billed; none if it has billed nothing.
+    /// Returns the number of generated tokens billed by the server. `None` if it billed none.
     #[inline]
     pub fn billed_output(&self) -> Option<u32> {
         self.usage.map(|usage| usage.output).filter(|&tokens| tokens > 0)
     }
 
-    /// So many more gaps are not known, and none of them was longer than `within`.
+    /// Adds `n` unknown gaps, none of which was longer than `within`.
     pub fn unknown_gaps(&mut self, n: u32, within: Nanos) {
         self.gaps_censored += n;
         if n > 0 {
@@ -192,7 +194,7 @@ impl Sample {
         }
     }
 
-    /// Whether the longest gap is known: no unknown one can have been longer.
+    /// Returns true if the longest gap is known, because no unknown gap can have been longer.
     pub fn longest_gap_is_known(&self) -> bool {
         let is_longer = |longest: Nanos| {
             let steps = u64::from(self.unknown_gaps_within);
@@ -201,8 +203,8 @@ impl Sample {
         self.gaps_censored == 0 || self.longest_gap.is_some_and(is_longer)
     }
 
-    /// A request of that kind as it is put on the wire at `sent`: nothing has come, and it is cut
-    /// off if nothing does.
+    /// Returns the sample of a request of that kind that is written at `sent`. Nothing has arrived
+    /// yet. If nothing does, the request counts as cut off.
     pub const fn begun(kind: u16, sent: Nanos) -> Self {
         Self {
             kind,

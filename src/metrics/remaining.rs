@@ -1,9 +1,8 @@
-//! A client's rate limits and what is left of them, as the server's responses say.
+//! A client's rate limits and their remaining quotas, as reported by the server's responses.
 
 use super::ServerLevel;
 
-/// What one response, or the lowest of several, says is left, and of how much. None where it says
-/// nothing.
+/// Limits and remaining quotas of one response, or the lowest of several. `None` if not reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Remaining {
     pub requests: Option<u32>,
@@ -13,7 +12,7 @@ pub struct Remaining {
 }
 
 impl Remaining {
-    /// As thresholds know them.
+    /// Returns the values with the names that thresholds use.
     pub fn levels(self) -> [(ServerLevel, Option<u32>); 4] {
         [
             (ServerLevel::RemainingRequests, self.requests),
@@ -23,7 +22,7 @@ impl Remaining {
         ]
     }
 
-    /// The lower of both, each by itself.
+    /// Returns the lower of both values, field by field.
     #[must_use]
     pub fn lowest(self, other: Self) -> Self {
         let lowest = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
