@@ -1,49 +1,50 @@
-//! Does something grow? A robust slope with a confidence band, and a verdict that rather says
-//! nothing than something wrong.
+//! Detects growth by a robust slope with a confidence band. When in doubt, the verdict is "too
+//! short to say" rather than a wrong answer.
 //!
-//! The slope is Theil and Sen's: the median of the slopes of all pairs of points, which a few wild
-//! points do not move. Its band is Sen's (1968, "Estimates of the regression coefficient based on
+//! The slope is Theil and Sen's: the median of the slopes of all pairs of points, which a few
+//! outliers do not move. Its band is Sen's (1968, "Estimates of the regression coefficient based on
 //! Kendall's tau", section 3), from the variance of Kendall's S with the correction for ties. The
-//! band takes points for independent, which seconds of a server's memory are not: a single step or
-//! a wave looks significant to it. So points are first made few (medians of equal lengths of time),
-//! and growth has to be seen in each part of the stretch, not only over the whole.
+//! band assumes independent points, but a server's memory from second to second is not independent.
+//! A single step or a wave looks significant. So points are first reduced to few (medians of equal
+//! lengths of time), and growth must show in each part of the stretch, not only over the whole.
 
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// Points that a slope is made of: more are made fewer by medians. All pairs of them are looked at,
-/// and neighbouring seconds of a process's memory are nearly the same number, which the band takes
+/// Most points for a slope. More points are reduced by medians. A slope examines all pairs of
+/// points. Neighbouring seconds of a process's memory are nearly equal, which the band would take
 /// for independent evidence.
 const MAX_POINTS: usize = 60;
-/// Fewer points say nothing.
+/// With fewer points there is no slope.
 const MIN_POINTS: usize = 10;
-/// Two-sided quantile of the normal distribution for a band of 99 %: a false alarm in a soak test
-/// costs somebody a day.
+/// Two-sided quantile of the normal distribution for a band of 99 %. A false alarm in a soak test
+/// costs someone a day.
 const Z_99: f64 = 2.576;
-/// Parts of the stretch, each of which has to lie above the one before it.
+/// Number of parts of the stretch. Each part must lie above the previous one.
 const PARTS: usize = 5;
 
-/// Growth per hour is small below this share of the level: at it, something doubles in four days.
+/// Growth per hour below this share of the level is small. At this rate memory doubles in four
+/// days.
 const SMALL_SHARE_PER_HOUR: f64 = 0.01;
-/// And below this number of bytes: an allocator's own housekeeping.
+/// Growth per hour below this number of bytes is small too: an allocator's own housekeeping.
 const SMALL_BYTES_PER_HOUR: f64 = 1e6;
-/// Memory of a stretch shorter than this is still that of a process that warms up.
+/// In a shorter stretch the process may still be warming up.
 const SHORTEST_S: f64 = 60.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trending {
-    /// It does not, or by less than matters.
+    /// It does not grow, or by less than matters.
     Stable,
     Growing,
-    /// What was seen does not tell.
+    /// The data does not allow a verdict.
     #[serde(rename = "too short to say")]
     TooShort,
 }
 
 impl Trending {
-    /// Its name in JSON and the report.
+    /// Returns the name in JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Stable => "stable",
@@ -53,10 +54,10 @@ impl Trending {
     }
 }
 
-/// A slope with its band, per unit of the points' first number.
+/// A slope with its band, per unit of the points' first coordinate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slope {
-    /// The median of all pairs.
+    /// The median slope of all pairs.
     pub median: f64,
     /// Lower end of the band.
     pub low: f64,
@@ -64,23 +65,23 @@ pub struct Slope {
     pub high: f64,
 }
 
-/// How memory went over a stretch of time.
+/// The growth of memory over a stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
-    /// First second that was looked at.
+    /// First second considered.
     pub from_s: f64,
-    /// Last second.
+    /// Last second considered.
     pub to_s: f64,
-    /// The slope; none of too few points.
+    /// The slope. `None` with too few points.
     pub bytes_per_h: Option<f64>,
-    /// Lower end of its band of 99 %.
+    /// Lower end of the slope's 99 % band.
     pub low_bytes_per_h: Option<f64>,
     pub high_bytes_per_h: Option<f64>,
     pub verdict: Trending,
 }
 
-/// Judges resident memory: seconds and bytes, in the order of time, of a stretch in which the load
-/// did not change and the process was warm.
+/// Judges resident memory. The points are seconds and bytes in chronological order, from a stretch
+/// in which the load was constant and the process was warm.
 pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
     let (first, last) = (points.first()?, points.last()?);
     let hours: Vec<_> = thinned(points).into_iter().map(|(s, bytes)| (s / 3_600.0, bytes)).collect();
@@ -91,7 +92,7 @@ pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
         None => Trending::TooShort,
         Some(slope) => {
             let long = last.0 - first.0 >= SHORTEST_S;
-            // In less than a minute only what nothing but a leak does: memory has doubled.
+            // In less than a minute, growth only counts if memory doubled, which only a leak does.
             let doubled = last.1 >= 2.0 * first.1;
             if slope.low > small && rises_throughout(&hours) && (long || doubled) {
                 Trending::Growing
@@ -113,8 +114,8 @@ pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
     })
 }
 
-/// Whether each part of the points lies above the one before it. A step, however high, lifts only
-/// one of them, and a process that has become warm does not rise in the last.
+/// Returns true if each part of the points lies above the previous one. A step, however high, lifts
+/// only one part, and a process that has warmed up does not rise in the last part.
 fn rises_throughout(points: &[(f64, f64)]) -> bool {
     let length = points.len() / PARTS;
     if length == 0 {
@@ -128,12 +129,13 @@ fn rises_throughout(points: &[(f64, f64)]) -> bool {
     else {
         return false;
     };
-    // What slows down to less than half is on its way to a level; what comes mostly in one step has
-    // had its step.
+    // A last rise of less than half the first means that memory is settling. A rise of more than
+    // half the total is a single step.
     rises.iter().all(|rise| *rise > 0.0) && *last >= first / 2.0 && most <= rises.iter().sum::<f64>() / 2.0
 }
 
-/// At most [`MAX_POINTS`], each the median of as many points, at the middle of their times.
+/// Reduces the points to at most [`MAX_POINTS`]. Each is the median of equally many points (the
+/// last may have fewer), at the mean of their times.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let each = points.len().div_ceil(MAX_POINTS).max(1);
     let middle = |part: &[(f64, f64)]| {
@@ -143,7 +145,7 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(each).map(middle).collect()
 }
 
-/// The Theil–Sen slope with Sen's band of 99 %; none of fewer than ten points.
+/// Returns the Theil–Sen slope with Sen's band of 99 %. `None` with fewer than ten points.
 pub fn slope(points: &[(f64, f64)]) -> Option<Slope> {
     let n = points.len();
     if n < MIN_POINTS {
@@ -156,7 +158,7 @@ pub fn slope(points: &[(f64, f64)]) -> Option<Slope> {
     let middle = median(&mut slopes);
     let half = Z_99 * kendall_variance(points).sqrt();
     let count = slopes.len() as f64;
-    // Sen's ranks, counted from 1: (N − C)/2 from below, and one more than (N + C)/2 from above.
+    // Sen's ranks, counted from 1: (N − C)/2 from below, and one above (N + C)/2.
     let at = |rank: f64| slopes.get((rank.clamp(1.0, count) - 1.0) as usize).copied().unwrap_or(middle);
     Some(Slope {
         median: middle,
@@ -165,8 +167,8 @@ pub fn slope(points: &[(f64, f64)]) -> Option<Slope> {
     })
 }
 
-/// The variance of Kendall's S: (n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18, the sum over groups of `t`
-/// equal values (Kendall 1970).
+/// Returns the variance of Kendall's S: (n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18, where the sum is over
+/// groups of `t` equal values (Kendall 1970).
 fn kendall_variance(points: &[(f64, f64)]) -> f64 {
     let term = |n: f64| n * (n - 1.0) * (2.0 * n + 5.0);
     let mut values: Vec<f64> = points.iter().map(|p| p.1).collect();
@@ -175,7 +177,7 @@ fn kendall_variance(points: &[(f64, f64)]) -> f64 {
     (term(points.len() as f64) - ties) / 18.0
 }
 
-/// The median, sorting as it goes; 0 of nothing.
+/// Sorts the values and returns their median; 0 if empty.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let n = values.len();
@@ -189,34 +191,33 @@ fn median(values: &mut [f64]) -> f64 {
 /// A latency at the beginning and at the end of a stretch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
-    /// First second that was looked at.
+    /// First second considered.
     #[serde(default)]
     pub from_s: f64,
-    /// Last second.
+    /// Last second considered.
     #[serde(default)]
     pub to_s: f64,
-    /// Median over the first tenth, of one number a second.
+    /// Median over the first tenth, with one value per second.
     pub first: f64,
-    /// The same over the last tenth.
+    /// Median over the last tenth.
     pub last: f64,
-    /// The judgement: `Growing` is slower.
+    /// The verdict. `Growing` means that latency increased.
     pub verdict: Trending,
 }
 
-/// Seconds that a tenth needs: below that, seconds that follow one another are too few to say
-/// anything.
+/// Fewest seconds in a tenth. With fewer, consecutive seconds are too few for a verdict.
 const TENTH_S: usize = 10;
-/// What the last tenth has to be slower by to matter.
+/// The last tenth must be slower by at least this share to matter.
 const SMALL_DRIFT: f64 = 0.1;
-/// And in ms: the clock of a scheduler.
+/// It must also be slower by this many ms, the granularity of a scheduler.
 const SMALL_DRIFT_MS: f64 = 1.0;
 
-/// Compares the first tenth of a stretch with the last: seconds, and one latency of each, in ms, in
-/// the order of time.
+/// Compares the first tenth of a stretch with the last. The points are seconds and one latency per
+/// second in ms, in chronological order.
 ///
-/// By the test of Mann and Whitney (1947) with a normal approximation, which ten values on each
-/// side allow; and since neighbouring seconds are alike, which that test does not know, only a
-/// difference that matters counts.
+/// The test is that of Mann and Whitney (1947) with a normal approximation, for which ten values on
+/// each side suffice. It does not know that neighbouring seconds are similar, so a difference only
+/// counts if it is also large enough to matter.
 pub fn drift(points: &[(f64, f64)]) -> Option<Drift> {
     let tenth = points.len() / 10;
     if tenth == 0 {
@@ -235,7 +236,7 @@ pub fn drift(points: &[(f64, f64)]) -> Option<Drift> {
     Some(Drift { from_s, to_s, first: rounded(a), last: rounded(b), verdict })
 }
 
-/// Whether `b` lies above `a`, with the two-sided certainty of [`Z_99`].
+/// Returns true if `upper` lies above `lower` with the two-sided certainty of [`Z_99`].
 fn is_above(lower: &[f64], upper: &[f64]) -> bool {
     let pairs = (lower.len() * upper.len()) as f64;
     let won = |low: f64, high: f64| match high.total_cmp(&low) {

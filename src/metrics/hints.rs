@@ -1,25 +1,25 @@
-//! What the numbers say about the server and the path to it, when they say it clearly: patterns
-//! that are known to have one cause.
+//! Hints about the server and the network path: patterns in the numbers that are known to have one
+//! cause.
 //!
-//! A hint is no verdict on the run. It says what was seen, what that would fit, and how to find out.
-//! It needs enough samples, and a client that was in time: what late reads look like is not the
-//! server's doing.
+//! A hint is not a verdict on the run. It says what was seen, the likely cause, and how to confirm
+//! it. It requires enough samples and a client that read in time, because late reads are not the
+//! server's fault.
 
 use super::summary::Group;
 use super::{Counter, Distribution, Gauge, Summary, Trend};
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
 
-/// A pattern that was seen. Plain data.
+/// A pattern that was found. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
-    /// Its name, for programs.
+    /// The hint's name, for programs.
     pub name: String,
-    /// What was seen, in numbers, and what it most likely means.
+    /// The observation in numbers, and its likely cause.
     pub text: String,
 }
 
-/// A pattern that is looked for. `docs/validity.md` has a row for each.
+/// A pattern to look for. `docs/validity.md` has a row for each.
 #[derive(Debug, Clone, Copy)]
 pub struct HintKind {
     pub name: &'static str,
@@ -28,7 +28,7 @@ pub struct HintKind {
 }
 
 impl HintKind {
-    /// That it was seen.
+    /// Returns the hint that this pattern was found.
     fn seen(self, text: String) -> Hint {
         Hint { name: self.name.to_owned(), text }
     }
@@ -89,30 +89,31 @@ const UNFINISHED: HintKind = HintKind {
     likely_cause: "the server or a proxy leaves the response open",
 };
 
-/// The delayed acknowledgement of Linux is 40 ms, plus a timer tick of up to 4 ms.
+/// Delayed acknowledgements of Linux take 40 ms, plus a timer tick of up to 4 ms.
 const DELAYED_ACK_MS: (f64, f64) = (38.0, 46.0);
-/// A plateau holds at least this share of all times …
+/// A plateau holds at least this share of all times.
 const PLATEAU_SHARE: f64 = 0.05;
-/// … and so many times as many as its neighbourhood on either side, which is as wide.
+/// It also holds at least this many times as many as an equally wide interval on either side.
 const PLATEAU_OVER_NEIGHBOURS: f64 = 3.0;
-/// A plateau of fewer times is chance.
+/// A plateau with fewer samples may be chance.
 const PLATEAU_SAMPLES: f64 = 30.0;
-/// A socket that holds back what does not fill a segment (`TCP_CORK`, `MSG_MORE`) sends it after 200
-/// ms at the latest, plus timer ticks.
+/// A socket that holds back partial segments (`TCP_CORK`, `MSG_MORE`) sends them after 200 ms at
+/// the latest, plus timer ticks.
 const CORKED_MS: (f64, f64) = (196.0, 212.0);
-/// The share of the streams whose longest pause is as long.
+/// The least share of streams whose longest pause lies in that range.
 const CORKED_SHARE: f64 = 0.3;
-/// Of the gaps and first tokens more than this share is not known: the client was late.
+/// If more than this share of the gaps or first tokens is unknown, the client was late.
 const MOST_UNKNOWN: f64 = 0.1;
-/// Below this a gap is no generation: the tokens lay ready and were written one after the other.
+/// A shorter gap was not spent on generation: the tokens were ready and written one after the
+/// other.
 const NO_GAP_MS: f64 = 0.1;
-/// Fewer pauses change no rate.
+/// Fewer pauses do not affect a rate.
 const FEW_PAUSES: u64 = 10;
-/// Fewer samples prove no pattern.
+/// Fewer samples do not establish a pattern.
 const ENOUGH: u64 = 50;
 
-/// All hints that the summary gives rise to. `max_requests` is what the plan lets a connection
-/// serve, if it limits that.
+/// Returns all hints that apply to the summary. `max_requests` is the plan's limit of requests per
+/// connection, if any.
 pub fn hints(summary: &Summary, max_requests: Option<u32>) -> Vec<Hint> {
     let mut hints = Vec::new();
     hints.extend(nagle(&summary.all));
@@ -129,7 +130,7 @@ pub fn hints(summary: &Summary, max_requests: Option<u32>) -> Vec<Hint> {
     hints
 }
 
-/// Whether the times of tokens are those of the server: few of them are hidden in late reads.
+/// Returns true if the times of tokens are the server's, because few are hidden in late reads.
 fn is_known(group: &Group) -> bool {
     let count = |counter| group.counter(counter).map_or(0, |c| c.count);
     let known = |trend| group.trend(trend).map_or(0, |d| d.count);
@@ -139,8 +140,8 @@ fn is_known(group: &Group) -> bool {
     })
 }
 
-/// The share of times from `low` to `high` ms, if it stands out: at least `least`, of enough samples,
-/// and well above both its neighbours, which are as wide.
+/// Returns the share of times from `low` to `high` ms if it stands out: at least `least`, with
+/// enough samples, and well above both equally wide neighbouring intervals.
 fn plateau(d: &Distribution, (low, high): (f64, f64), least: f64) -> Option<f64> {
     let width = high - low;
     let share = d.share_between_ms(low, high);
@@ -149,7 +150,7 @@ fn plateau(d: &Distribution, (low, high): (f64, f64), least: f64) -> Option<f64>
     (share >= least && is_many && share >= neighbours * PLATEAU_OVER_NEIGHBOURS).then_some(share)
 }
 
-/// A plateau at 40 to 44 ms.
+/// Looks for a plateau at 40 to 44 ms.
 fn nagle(group: &Group) -> Option<Hint> {
     for trend in [Trend::Tbt, Trend::Ttfe, Trend::Ttft, Trend::HttpReqWaiting, Trend::HttpReqDuration] {
         let Some(share) = group.trend(trend).and_then(|d| plateau(d, DELAYED_ACK_MS, PLATEAU_SHARE)) else { continue };
@@ -165,11 +166,11 @@ fn nagle(group: &Group) -> Option<Hint> {
     None
 }
 
-/// Tokens that wait 200 ms for others.
+/// Looks for tokens that are held back for 200 ms until more follow.
 fn corked(name: &str, group: &Group) -> Option<Hint> {
     let (stall, tbt) = (group.trend(Trend::Stall)?, group.trend(Trend::Tbt)?);
     let share = plateau(stall, CORKED_MS, CORKED_SHARE)?;
-    // Those that waited came in one piece.
+    // Tokens that were held back arrive together.
     let together = tbt.share_between_ms(0.0, NO_GAP_MS);
     if together < 0.3 {
         return None;
@@ -185,7 +186,7 @@ fn corked(name: &str, group: &Group) -> Option<Hint> {
     Some(CORKED.seen(text))
 }
 
-/// All tokens at the very end.
+/// Looks for streams whose tokens all arrive at the very end.
 fn burst(name: &str, group: &Group) -> Option<Hint> {
     let (ttft, duration) = (group.trend(Trend::Ttft)?, group.trend(Trend::HttpReqDuration)?);
     let events = group.counter(Counter::TokenEvents)?.count;
@@ -193,7 +194,7 @@ fn burst(name: &str, group: &Group) -> Option<Hint> {
         return None;
     }
     let (first, whole) = (ttft.percentile_ms(50.0), duration.percentile_ms(50.0));
-    // Of requests whose first token is not known, the durations alone say nothing.
+    // If the first token of many requests is unknown, the durations do not show a burst.
     let is_of_all = ttft.count * 10 >= duration.count * 9;
     if first < whole * 0.9 || first > whole || whole < 5.0 || !is_of_all {
         return None;
@@ -205,7 +206,7 @@ fn burst(name: &str, group: &Group) -> Option<Hint> {
     Some(BURST.seen(text))
 }
 
-/// A late first token, then tokens without any time between them.
+/// Looks for a late first token, followed by tokens without time between them.
 fn buffering(name: &str, group: &Group) -> Option<Hint> {
     let (ttft, tbt) = (group.trend(Trend::Ttft)?, group.trend(Trend::Tbt)?);
     if ttft.count < ENOUGH || tbt.count < ENOUGH {
@@ -225,7 +226,7 @@ fn buffering(name: &str, group: &Group) -> Option<Hint> {
     Some(BUFFERING.seen(text))
 }
 
-/// One event is not one token. Tokens of hidden reasoning come in no event, and do not count.
+/// Looks for events with several tokens. Hidden reasoning arrives in no event and is not counted.
 fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
     let count = |counter| group.counter(counter).map_or(0, |c| c.count);
     let (events, output, reasoning) =
@@ -241,7 +242,7 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
     Some(SEVERAL_TOKENS.seen(text))
 }
 
-/// A server whose habit was learned.
+/// Looks for a server that was found to close connections after a response.
 fn not_kept(summary: &Summary) -> Option<Hint> {
     let not_kept = summary.counter(Counter::ConnectionsNotKept, None).map_or(0, |c| c.count);
     let text = format!(
@@ -252,7 +253,7 @@ fn not_kept(summary: &Summary) -> Option<Hint> {
     (not_kept >= ENOUGH).then(|| CLOSES.seen(text))
 }
 
-/// Users that paused because nothing was there.
+/// Looks for users that paused because the target was unavailable.
 fn backed_off(summary: &Summary) -> Option<Hint> {
     let pauses = summary.counter(Counter::BackOffs, None).map_or(0, |c| c.count);
     let text = format!(
@@ -263,12 +264,12 @@ fn backed_off(summary: &Summary) -> Option<Hint> {
     (pauses >= FEW_PAUSES).then(|| BACKED_OFF.seen(text))
 }
 
-/// Connections that do not last.
+/// Looks for connections that do not last.
 fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let requests = count(Counter::HttpReqs);
-    // Users who leave before the end of an answer take their connection with them, and others are
-    // closed because they have served what they were to serve: that is not the server's doing.
+    // Users who abandon a response close their connection, and other connections are closed after
+    // their configured number of requests. Neither is the server's doing.
     let ours = count(Counter::Cancelled) + max_requests.map_or(0, |n| requests / u64::from(n.max(1)));
     let opened = count(Counter::ConnectionsOpened).saturating_sub(ours);
     let most = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
@@ -282,7 +283,7 @@ fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
     Some(CHURN.seen(text))
 }
 
-/// Connections that are closed under requests.
+/// Looks for requests on connections that the server was just closing.
 fn stale(summary: &Summary) -> Option<Hint> {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let (retries, requests) = (count(Counter::StaleRetries), count(Counter::HttpReqs));
@@ -297,7 +298,7 @@ fn stale(summary: &Summary) -> Option<Hint> {
     Some(STALE.seen(text))
 }
 
-/// Streams whose last chunk never comes.
+/// Looks for streams whose last chunk never arrives.
 fn unfinished(summary: &Summary) -> Option<Hint> {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let unfinished = count(Counter::UnfinishedStreams);
@@ -326,7 +327,7 @@ mod tests {
         hints(&summary(tally), None).into_iter().map(|hint| hint.name).collect()
     }
 
-    /// A stream with its first token at `first` ms and its end at `end` ms.
+    /// Returns a stream with its first token at `first` ms and its end at `end` ms.
     fn stream(first: u64, end: u64, events: u32, output: u32) -> Sample {
         Sample {
             outcome: Outcome::Success,
@@ -361,7 +362,7 @@ mod tests {
     #[test]
     fn a_good_stream_gives_no_hint() {
         assert_eq!(seen(&tally(100, &stream(50, 550, 50, 50), |i| Nanos::from_millis(8 + i % 5))), [""; 0]);
-        // Gaps that go through 40 ms on their way are no plateau.
+        // Gaps that are spread across 40 ms are not a plateau.
         assert_eq!(seen(&tally(100, &stream(50, 550, 50, 50), |i| Nanos::from_millis(20 + i % 50))), [""; 0]);
     }
 
@@ -398,7 +399,7 @@ mod tests {
         assert_eq!(seen(&tally), [""; 0]);
     }
 
-    /// A stream whose tokens come in three heaps, 200 ms apart.
+    /// Returns the tally of streams whose tokens arrive in three groups, `pause` ms apart.
     fn heaps(streams: u64, pause: u64) -> Tally {
         let sample = Sample { longest_gap: Some(Nanos::from_millis(pause)), ..stream(50, 450, 30, 30) };
         let mut tally = Tally::new(1);
@@ -442,7 +443,7 @@ mod tests {
     fn several_tokens_an_event_are_said() {
         let ten = |_| Nanos::from_millis(10);
         assert_eq!(seen(&tally(100, &stream(50, 550, 25, 100), ten)), ["several_tokens_an_event"]);
-        // Hidden reasoning comes in no event.
+        // Hidden reasoning arrives in no event.
         let mut hidden = stream(50, 550, 50, 200);
         hidden.usage =
             Some(crate::metrics::TokenUsage { input: 1, output: 200, reasoning: 150, cached: 0, written: 0 });

@@ -1,9 +1,8 @@
-//! What happened on the way to the servers: which addresses took connections, and what went wrong
-//! with TLS.
+//! Connections to the servers: which addresses accepted connections, and which TLS errors occurred.
 
 use std::net::SocketAddr;
 
-/// Counts of the ways to the servers.
+/// Counts of connection attempts and of TLS errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Paths {
     addresses: Vec<(SocketAddr, Attempts)>,
@@ -13,24 +12,24 @@ pub struct Paths {
 /// Attempts to open a connection to one address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attempts {
-    /// Those that succeeded, sessions included.
+    /// Attempts that succeeded, including the TLS handshake.
     pub opened: u64,
-    /// Those that did not.
+    /// Attempts that failed.
     pub failed: u64,
 }
 
 impl Paths {
-    /// Addresses that connections were opened to, ascending.
+    /// Returns the addresses to which connections were attempted, ascending.
     pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, Attempts)> {
         self.addresses.iter().copied().filter(|(_, n)| n.opened + n.failed > 0)
     }
 
-    /// Reasons of TLS failures, in the order in which they are spelled.
+    /// Returns the causes of TLS failures with their counts, in alphabetical order.
     pub fn troubles(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.troubles.iter().copied().filter(|(_, n)| *n > 0)
     }
 
-    /// Allocates only for an address that is new.
+    /// Adds attempts. It only allocates for a new address.
     pub(super) fn attempt(&mut self, addr: SocketAddr, made: Attempts) {
         match self.addresses.binary_search_by(|(known, _)| known.cmp(&addr)) {
             Ok(i) => {
@@ -57,7 +56,7 @@ impl Paths {
         }
     }
 
-    /// Zero again; entries stay, so that a warm one does not allocate.
+    /// Resets the counts. Entries are kept, so that a warm tally does not allocate.
     pub(super) fn clear(&mut self) {
         self.addresses.iter_mut().for_each(|(_, n)| *n = Attempts::default());
         self.troubles.iter_mut().for_each(|(_, n)| *n = 0);

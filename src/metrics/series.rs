@@ -9,79 +9,79 @@ use std::collections::BTreeMap;
 /// One second of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Second {
-    /// Which: 0 is the first.
+    /// Index of the second; the first is 0.
     pub t_s: u32,
     /// Virtual users at its end.
     pub vus: u64,
-    /// Requests under way at its end.
+    /// Requests in progress at its end.
     pub in_flight: u64,
     /// Established connections at its end.
     pub connections: u64,
     /// Requests that finished in it.
     pub http_reqs: u64,
-    /// Those of them that failed.
+    /// Finished requests that failed.
     pub failed: u64,
-    /// Requests that were started in it; not kept by earlier builds.
+    /// Requests that were started in it. Earlier builds did not record them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_reqs_started: Option<u64>,
     /// Open loop: requests that became due in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals_offered: Option<u64>,
-    /// Those that failed in it, by class; not kept by earlier builds.
+    /// Requests that failed in it, by class. Earlier builds did not record them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
     /// Generated tokens of the requests that ended in it.
     pub tokens_output: u64,
     /// Token events of the requests that ended in it.
     pub token_events: u64,
-    /// Bytes read, of the requests that ended in it.
+    /// Bytes received by the requests that ended in it.
     pub data_received: u64,
     /// Time to first token of the requests that succeeded in it.
     pub ttft: Option<Quantiles>,
-    /// Gaps between tokens that were seen in it.
+    /// Gaps between tokens observed in it.
     pub tbt: Option<Quantiles>,
     /// Durations of the requests that succeeded in it.
     pub http_req_duration: Option<Quantiles>,
-    /// CPU time of all workers, as a fraction of one core: 2.0 is two cores at work.
+    /// CPU time of all workers, as a fraction of one core: 2.0 means two busy cores.
     pub client_cpu: f64,
-    /// CPU that the busiest worker used, as a share of its core.
+    /// CPU time of the busiest worker, as a share of its core.
     #[serde(default)]
     pub busiest_worker_cpu: f64,
-    /// Share of the second that a worker had to wait for its core, the longest of all workers.
+    /// Share of the second that a worker waited for its core, for the worker that waited longest.
     #[serde(skip)]
     pub run_queue_wait: f64,
-    /// 99th percentile of the time from a packet's arrival to its read, in ms.
+    /// 99th percentile of the time from a packet's arrival until it was read, in ms.
     #[serde(default)]
     pub client_lag_p99: Option<f64>,
-    /// The fewest requests that the server's responses said are left of a rate limit; none where they
-    /// say nothing.
+    /// Fewest remaining requests of a rate limit, according to the server's responses. `None` if
+    /// they report none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_remaining_requests: Option<u32>,
-    /// The same of tokens.
+    /// As above, for tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_remaining_tokens: Option<u32>,
-    /// The limit of requests that responses named, the lowest if they differ.
+    /// The limit of requests that responses reported, the lowest if they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_limit_requests: Option<u32>,
-    /// The same of tokens.
+    /// As above, for tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_limit_tokens: Option<u32>,
-    /// By kind of request.
+    /// Numbers by kind of request.
     #[serde(default)]
     pub requests: BTreeMap<String, KindSecond>,
-    /// CPU time of the server, as a fraction of one core; filled in by the server's watcher.
+    /// CPU time of the server, as a fraction of one core. Filled in by the server's watcher.
     pub server_cpu: Option<f64>,
-    /// Resident memory of the server at its end; filled in by the server's watcher.
+    /// Resident memory of the server at its end. Filled in by the server's watcher.
     pub server_rss_bytes: Option<u64>,
-    /// Resident memory of this process at its end; filled in by the server's watcher.
+    /// Resident memory of this process at its end. Filled in by the server's watcher.
     #[serde(default)]
     pub client_rss_bytes: Option<u64>,
-    /// The median of the round trips of the connections at its end, as the kernel smooths them, in ms;
-    /// filled in by whoever asks it.
+    /// Median round-trip time of the connections at its end, as smoothed by the kernel, in ms.
+    /// Filled in by the code that polls the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<f64>,
-    /// The server's own metrics at its end, by name; filled in by their reader. Counts are
-    /// per second.
+    /// The server's own metrics at its end, by name. Filled in by their reader. Counts are per
+    /// second.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub server_metrics: BTreeMap<String, f64>,
 }
@@ -91,7 +91,7 @@ pub struct Second {
 pub struct KindSecond {
     /// Requests that finished in it.
     pub http_reqs: u64,
-    /// Those of them that failed.
+    /// Finished requests that failed.
     pub failed: u64,
     /// Generated tokens of the requests that ended in it.
     pub tokens_output: u64,
@@ -100,12 +100,12 @@ pub struct KindSecond {
     pub tbt: Option<Quantiles>,
     /// Durations of successful requests.
     pub http_req_duration: Option<Quantiles>,
-    /// The same three as whole histograms, encoded: what is compared or merged later.
+    /// The three times above as whole encoded histograms, for comparing and merging later.
     #[serde(default)]
     pub histograms: Histograms,
 }
 
-/// The histograms of a second, encoded. (As they are, they would take half a megabyte a second.)
+/// The histograms of a second, encoded. (Unencoded they would take half a megabyte per second.)
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Histograms {
     /// Time to first token.
@@ -129,15 +129,15 @@ pub struct Quantiles {
 }
 
 impl Second {
-    /// The one of `series`, in order, to which belongs what was read `at` that time of the run: what
-    /// the second `t` is shown with is asked for when `t + 1` seconds are over.
+    /// Returns the second of the sorted `series` to which a value belongs that was read `at` that
+    /// time of the run. Values for second `t` are requested when `t + 1` seconds have passed.
     pub fn read_at(series: &mut [Self], at: Nanos) -> Option<&mut Self> {
         let t_s = (at.as_secs_f64().round() as u32).checked_sub(1)?;
         let place = series.binary_search_by_key(&t_s, |second| second.t_s).ok()?;
         series.get_mut(place)
     }
 
-    /// The rate limits that its responses named.
+    /// Returns the rate limits that the responses reported.
     pub fn remaining(&self) -> Remaining {
         Remaining {
             requests: self.ratelimit_remaining_requests,
@@ -147,7 +147,7 @@ impl Second {
         }
     }
 
-    /// Keeps these in their place.
+    /// Stores these rate limits.
     pub fn set_remaining(&mut self, remaining: Remaining) {
         self.ratelimit_remaining_requests = remaining.requests;
         self.ratelimit_remaining_tokens = remaining.tokens;
@@ -155,8 +155,8 @@ impl Second {
         self.ratelimit_limit_tokens = remaining.tokens_limit;
     }
 
-    /// What the tally of that second, all workers together, says. `names` are those of the kinds of
-    /// request, in the order of the mix.
+    /// Returns the numbers of a second's tally, summed over all workers. `names` are the names of
+    /// the kinds of request, in the order of the mix.
     pub fn new(t_s: u32, interval: &Tally, names: &[String]) -> Self {
         let all = KindSecond::new(&interval.all_kinds());
         let sum = |counter| interval.kinds.iter().map(|part| part.counter(counter)).sum();
@@ -216,7 +216,7 @@ impl KindSecond {
 }
 
 impl Quantiles {
-    /// Those of a distribution.
+    /// Returns the percentiles of a distribution.
     pub fn of(distribution: &Distribution) -> Self {
         let [p50, p95, p99] = distribution.percentiles_ms([50.0, 95.0, 99.0]).map(rounded);
         Self { p50, p95, p99 }

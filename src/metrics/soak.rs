@@ -1,37 +1,37 @@
-//! What a run says about the server and this client over time: memory, CPU, and whether latency
-//! drifts.
+//! Changes of the server and this client over time: memory, CPU, and drift of latency.
 
 use super::Second;
 use super::growth::{Drift, Growth, drift, memory};
 use super::series::Quantiles;
 use crate::units::Nanos;
 
-/// Which seconds of a run are looked at.
+/// The seconds of a run to examine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    /// The measurement window, as it was.
+    /// The actual measurement window.
     pub window: (Nanos, Nanos),
-    /// The longest part of it in which the load was the same.
+    /// The longest part of the window in which the load was constant.
     pub level: Option<(Nanos, Nanos)>,
-    /// It was warm when the window began: a warm-up was asked for.
+    /// True if a warm-up was configured, so that the server was warm when the window began.
     pub warm: bool,
 }
 
-/// What was seen over time.
+/// Observations over time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Soak {
     /// The server's resident memory.
     pub server: Option<Growth>,
     pub client: Option<Growth>,
-    /// Latencies by name, as `http_req_duration_p95`, in ms.
+    /// Drift of latencies in ms by name, such as `http_req_duration_p95`.
     pub drift: Vec<(&'static str, Drift)>,
-    /// The server's CPU, in cores, and of how many seconds that is the mean.
+    /// The server's mean CPU use in cores, and the number of seconds it is computed from.
     pub server_cpu: Option<(f64, u64)>,
-    /// The server's highest resident memory, in bytes, of how many seconds.
+    /// The server's highest resident memory in bytes, and the number of seconds it is computed
+    /// from.
     pub server_rss_max: Option<(u64, u64)>,
 }
 
-/// A part in so many of a level stretch is left out at its beginning when no warm-up was asked for.
+/// Without a warm-up, one part in this many is skipped at the beginning of a level stretch.
 const SETTLING: u64 = 10;
 
 pub fn soak(series: &[Second], times: Times) -> Soak {
@@ -52,7 +52,7 @@ pub fn soak(series: &[Second], times: Times) -> Soak {
     let until = until.min(times.window.1);
     let settling = if times.warm { Nanos::ZERO } else { Nanos(until.since(from).0 / SETTLING) };
     let level: Vec<&Second> = within((from + settling, until)).collect();
-    // Memory is read at the end of its second, and what a second held is known there, too.
+    // Memory is read at the end of its second. The numbers of a second are known then too.
     let memory_of = |bytes: fn(&Second) -> Option<u64>| {
         let points = level.iter().filter_map(|second| Some((f64::from(second.t_s + 1), bytes(second)? as f64)));
         memory(&points.collect::<Vec<_>>())
@@ -63,7 +63,7 @@ pub fn soak(series: &[Second], times: Times) -> Soak {
     soak
 }
 
-/// Whether latency drifts: by name, from the percentiles of the seconds of a stretch.
+/// Returns the drift of latency by name, from the percentiles of the seconds of a stretch.
 pub fn drifts(seconds: impl Iterator<Item = (u32, Quantiles)>) -> Vec<(&'static str, Drift)> {
     let point = |(t_s, q): (u32, Quantiles)| (f64::from(t_s + 1), q);
     let (p50, p95): (Vec<_>, Vec<_>) = seconds.map(point).map(|(at, q)| ((at, q.p50), (at, q.p95))).unzip();
@@ -77,7 +77,7 @@ mod tests {
     use crate::metrics::Tally;
     use crate::metrics::growth::Trending;
 
-    /// 200 s; what happens in the ramp from 0 to 40 and after 160 is wild.
+    /// A series of 200 s. The values in the ramp from 0 to 40 and after 160 are erratic.
     fn series() -> Vec<Second> {
         let second = |t_s: u32| {
             let wild = !(40..160).contains(&t_s);

@@ -1,25 +1,26 @@
-//! What is kept of each stage: less than a tally, because there may be a thousand of them.
+//! The numbers kept for each stage. They are fewer than a tally, because there may be a thousand
+//! stages.
 
 use super::{Counter, Distribution, Tally, Trend};
 
-/// Sums of the requests that were sent in one stage. A sum, like a [`Tally`].
+/// Sums over the requests that were sent in one stage. They add up, like a [`Tally`].
 #[derive(Debug, Clone, Default)]
 pub struct StageTally {
     /// Requests that finished, with any outcome.
     pub http_reqs: u64,
-    /// Those of them that failed.
+    /// Finished requests that failed.
     pub failed: u64,
-    /// Those that the end of the test cut off.
+    /// Requests cut off by the end of the test.
     pub interrupted: u64,
     pub tokens_output: u64,
-    /// Durations of those that succeeded; none yet.
+    /// Durations of successful requests. `None` before the first one.
     pub http_req_duration: Option<Box<Distribution>>,
-    /// Their times to first token.
+    /// Times to first token of successful requests.
     pub ttft: Option<Box<Distribution>>,
 }
 
 impl StageTally {
-    /// Adds what one of the stage's phases says.
+    /// Adds the tally of one of the stage's phases.
     pub fn add(&mut self, phase: &Tally) {
         let sum = |counter: Counter| -> u64 { phase.kinds.iter().map(|part| part.counter(counter)).sum() };
         self.http_reqs += sum(Counter::HttpReqs);

@@ -1,5 +1,4 @@
-//! A tally out of a summary: what another process says of its second, for viewers that look at
-//! tallies.
+//! Rebuilds a tally from a summary that another process has sent, for viewers that read tallies.
 
 use super::part::Part;
 use super::summary::Group;
@@ -7,9 +6,9 @@ use super::tally::Level;
 use super::{Metric, Rate, Summary, Tally};
 
 impl Tally {
-    /// The tally that a summary was made of, as far as [`super::PartOf`] and levels show it. `kinds`
-    /// are the names of the kinds of request, in the order of the mix: a summary that comes from
-    /// elsewhere may have another one.
+    /// Returns the tally behind a summary, as far as [`super::PartOf`] and levels expose it.
+    /// `kinds` are the names of the kinds of request in the order of the mix. The order in a
+    /// summary from another process may differ.
     pub fn told(summary: Summary, kinds: &[String]) -> Self {
         let Summary { all, requests, gauges, failures, .. } = summary;
         let mut tally = Self::new(kinds.len());
@@ -30,7 +29,8 @@ impl Tally {
     }
 }
 
-/// The part that a group was made of: what belongs to no kind of request, or what does.
+/// Returns the part behind a group. `is_global` selects the numbers that belong to no kind of
+/// request.
 fn part(group: Group, is_global: bool) -> Part {
     let mut part = Part::default();
     for (trend, times) in group.trends.into_iter().filter(|(t, _)| Metric::Trend(*t).is_global() == is_global) {
@@ -49,7 +49,7 @@ fn part(group: Group, is_global: bool) -> Part {
             Rate::Goodput => (part.good, part.judged) = (value.matches, value.total),
             Rate::InputOff => (part.compared.input_off, part.compared.input) = (value.matches, value.total),
             Rate::OutputOff => (part.compared.output_off, part.compared.output) = (value.matches, value.total),
-            // These are made of the times and counts above.
+            // These are computed from the times and counts above.
             Rate::AskedPrefixShare | Rate::CachedShare | Rate::Amplification => {}
         }
     }
@@ -81,7 +81,7 @@ mod tests {
         tally.started();
         tally.level(Gauge::Vus, 4);
         let mut summary = Summary::new(&tally, &names, Nanos::from_secs(1));
-        // As it comes from elsewhere.
+        // The order may differ in a summary from another process.
         summary.requests.reverse();
         let told = Tally::told(summary, &names);
         for of in [PartOf::Kind(0), PartOf::Kind(1), PartOf::Shared] {

@@ -1,11 +1,11 @@
-//! Running sums of a whole run: every counter and every rate, without distributions, and so cheap
-//! enough to be taken once a second.
+//! Running sums of a whole run: all counters and rates. They contain no distributions, so they are
+//! cheap enough to be computed every second.
 
 use super::summary::RateValue;
 use super::{Counter, Rate, Tally};
 use std::collections::BTreeMap;
 
-/// What has been counted so far, warm-up and cooldown included, all kinds of request together.
+/// Counts so far over all kinds of request, warm-up and cooldown included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
     counters: [u64; Counter::ALL.len()],
@@ -32,8 +32,7 @@ impl Totals {
         }
     }
 
-    /// Adds what another process has counted, by name. Names that this build does not know are
-    /// left out.
+    /// Adds the counts of another process by name. Names unknown to this build are ignored.
     pub fn add_named(&mut self, named: &BTreeMap<String, [u64; 2]>) {
         for (counter, n) in Counter::ALL.into_iter().zip(&mut self.counters) {
             *n = n.saturating_add(named.get(counter.name()).map_or(0, |[count, _]| *count));
@@ -44,19 +43,19 @@ impl Totals {
         }
     }
 
-    /// All of it by name: counts, and of rates both of their counts.
+    /// Returns all sums by name. A rate has two counts.
     pub fn named(&self) -> BTreeMap<String, [u64; 2]> {
         let counters = Counter::ALL.into_iter().zip(self.counters).map(|(counter, n)| (counter.name(), [n, 0]));
         let rates = Rate::ALL.into_iter().zip(self.rates).map(|(rate, r)| (rate.name(), [r.matches, r.total]));
         counters.chain(rates).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
     }
 
-    /// A count so far.
+    /// Returns a count so far.
     pub const fn counter(&self, counter: Counter) -> u64 {
         self.counters[counter as usize]
     }
 
-    /// A ratio so far, also of nothing.
+    /// Returns a ratio so far, even if its total is zero.
     pub const fn rate(&self, rate: Rate) -> RateValue {
         self.rates[rate as usize]
     }
@@ -64,7 +63,7 @@ impl Totals {
 
 #[cfg(test)]
 impl Totals {
-    /// Counts as given, and so many failed requests.
+    /// Returns totals with these counts and `failed` failed requests.
     pub(crate) fn of(counts: &[(Counter, u64)], failed: u64) -> Self {
         let mut totals = Self::default();
         for (counter, n) in counts {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 const MB: f64 = 1e6;
 
-/// One value a second.
+/// Returns one value per second.
 fn series(seconds: usize, mut value: impl FnMut(usize) -> f64) -> Vec<(f64, f64)> {
     (0..seconds).map(|s| (s as f64, value(s))).collect()
 }
@@ -12,7 +12,7 @@ fn verdict(points: &[(f64, f64)]) -> Trending {
     memory(points).expect("there are points").verdict
 }
 
-/// Evenly from -1 to 1.
+/// Returns evenly distributed values from -1 to 1.
 fn noise(random: &mut fastrand::Rng) -> f64 {
     random.f64() * 2.0 - 1.0
 }
@@ -61,7 +61,7 @@ fn a_leak_grows_and_a_flat_line_is_stable() {
     assert_eq!(verdict(&series(1_800, |_| 35.0 * MB)), Trending::Stable);
     let shrinking = series(1_800, |s| 35.0 * MB - 5.0 * MB * s as f64 / 1_800.0);
     assert_eq!(verdict(&shrinking), Trending::Stable);
-    // A large server may move by its own measure.
+    // On a large server, memory may move in proportion to its size.
     let large = series(1_800, |s| 8_000.0 * MB + 20.0 * MB * s as f64 / 3_600.0);
     assert_eq!(verdict(&large), Trending::Stable);
 }
@@ -89,8 +89,8 @@ fn a_short_run_says_nothing_unless_memory_doubles() {
 
 #[test]
 fn a_process_that_becomes_warm_is_no_leak() {
-    // Memory that goes to a level: 40 MB with time constants from a twentieth of the run to a
-    // third.
+    // Memory that approaches a level: 40 MB with time constants from a twentieth to a third of the
+    // run.
     for constant in [60.0, 120.0, 300.0, 400.0] {
         let warming = series(1_200, |s| 50.0 * MB - 40.0 * MB * (-(s as f64) / constant).exp());
         assert_ne!(verdict(&warming), Trending::Growing, "{constant}");
@@ -107,8 +107,8 @@ fn one_step_is_no_leak_wherever_it_is() {
     }
 }
 
-/// False alarms of 200 series of each shape that does not grow. They are random but fixed: the test
-/// cannot fail by chance.
+/// Counts false alarms in 200 series of each shape that does not grow. They are random but fixed,
+/// so the test cannot fail by chance.
 #[test]
 fn noise_of_many_shapes_raises_no_alarm() {
     let mut random = fastrand::Rng::with_seed(3);
@@ -116,7 +116,7 @@ fn noise_of_many_shapes_raises_no_alarm() {
     for _ in 0..200 {
         let white = series(600, |_| 35.0 * MB + MB * noise(&mut random));
         let mut level = 0.0;
-        // Each second mostly like the one before it, within ±3 MB or so.
+        // Each second is close to the previous one, and within about ±3 MB of the level.
         let correlated = series(600, |_| {
             level = 0.95 * level + MB * noise(&mut random);
             35.0 * MB + level
@@ -142,7 +142,7 @@ fn drift_is_seen_where_it_matters_and_only_there() {
     assert_eq!(of(600, -200.0), Some(Trending::Stable));
     assert_eq!(of(99, 100.0), Some(Trending::TooShort));
     assert_eq!(of(9, 100.0), None);
-    // Microseconds of a fast server are nobody's drift.
+    // A drift of microseconds on a fast server does not matter.
     let fast = drift(&series(600, |s| 0.2 + s as f64 / 2_000.0)).expect("long enough");
     assert_eq!((fast.verdict, fast.from_s, fast.to_s), (Trending::Stable, 0.0, 599.0));
 }
@@ -163,7 +163,7 @@ proptest! {
         let points: Vec<_> = values.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
         let found = slope(&points).expect("enough points");
         prop_assert!(found.low <= found.median && found.median <= found.high, "{:?}", found);
-        // Shifting everything changes nothing.
+        // Shifting all points changes nothing.
         let shifted: Vec<_> = points.iter().map(|&(s, v)| (s + 7.0, v + 8.0)).collect();
         let again = slope(&shifted).expect("as many");
         prop_assert!((again.median - found.median).abs() <= 1e-3 * (1.0 + found.median.abs()));
