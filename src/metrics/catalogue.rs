@@ -1,7 +1,7 @@
-//! Every metric, one row each: variant, name, unit, scope and meaning. Enums, lists and look-ups
-//! are made of these rows, and so are the tables in `docs/metrics.md`.
+//! Every metric, one row each: variant, name, unit, scope and meaning. The enums, lists and
+//! look-ups are generated from these rows, and so are the tables in `docs/metrics.md`.
 
-/// What a number of a metric is measured in.
+/// The unit of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Milliseconds,
@@ -10,7 +10,7 @@ pub enum Unit {
     Megabytes,
     MegabytesPerHour,
     Cores,
-    /// From 0 to 1; above it only where a thing happens several times to another.
+    /// From 0 to 1. Higher only for ratios of events that may occur several times per unit counted.
     Ratio,
     Users,
     Requests,
@@ -53,7 +53,7 @@ impl Unit {
         }
     }
 
-    /// The number in this unit that a distribution keeps as so many ms: a token is kept as a
+    /// Converts a value that a distribution stores as `ms` to this unit. A token is stored as a
     /// microsecond.
     pub fn of_ms(self, ms: f64) -> f64 {
         match self {
@@ -63,14 +63,14 @@ impl Unit {
     }
 }
 
-/// How a metric is kept, and so what can be asked of it. The names are k6's, as far as it has them.
+/// How a metric is recorded, and so which aggregates it has. The names are k6's where it has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
     Trend,
     Counter,
     Rate,
     Gauge,
-    /// A number of the server's process.
+    /// A number of the server: of its process, of its own metrics, or of its rate limits.
     Server,
 }
 
@@ -90,23 +90,23 @@ impl MetricKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     EachKind,
-    /// It belongs to connections, to arrivals, to the server or to this client, or is counted
-    /// before the kind of a request is drawn.
+    /// The metric belongs to connections, to arrivals, to the server or to this client, or it is
+    /// counted before the kind of a request is drawn.
     Global,
 }
 
 #[derive(Debug)]
 struct Row {
     name: &'static str,
-    /// What other tools call it. Understood where people write, but never written by us.
+    /// Names used by other tools. They are accepted as input but never written.
     aliases: &'static [&'static str],
     unit: Unit,
     scope: Scope,
     help: &'static str,
 }
 
-/// Makes an enum and what is known of its variants from rows of the form
-/// `Variant("name" or "alias", Unit, Scope) "What it means";`.
+/// Defines an enum and the properties of its variants from rows of the form `Variant("name" or
+/// "alias", Unit, Scope) "What it means";`.
 macro_rules! catalogue {
     ($(#[$doc:meta])* $list:ident {
         $($variant:ident($name:literal $(or $alias:literal)*, $unit:ident, $scope:ident) $help:literal;)+
@@ -118,7 +118,7 @@ macro_rules! catalogue {
         }
 
         impl $list {
-            /// All, in the order of the report.
+            /// All variants, in the order of the report.
             pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
 
             const ROWS: [Row; Self::ALL.len()] = [$(Row {
@@ -133,17 +133,18 @@ macro_rules! catalogue {
                 &Self::ROWS[self as usize]
             }
 
-            /// What its numbers are in.
+            /// Returns the unit of the metric's values.
             pub const fn unit(self) -> Unit {
                 self.row().unit
             }
 
-            /// Its name in thresholds, JSON and the report.
+            /// Returns the name in thresholds, JSON and the report.
             pub const fn name(self) -> &'static str {
                 self.row().name
             }
 
-            /// Whether it is kept for the whole run only, and not for each kind of request.
+            /// Returns true if the metric is only kept for the whole run, and not for each kind of
+            /// request.
             pub const fn is_global(self) -> bool {
                 matches!(self.row().scope, Scope::Global)
             }
@@ -380,18 +381,18 @@ catalogue! {
 }
 
 impl Rate {
-    /// Whether it is a part of a whole, from 0 to 1. A request may take several attempts.
+    /// Returns true if the ratio is a share, from 0 to 1. A request may take several attempts.
     pub const fn is_share(self) -> bool {
         !matches!(self, Self::Amplification)
     }
 }
 
 impl ServerLevel {
-    /// Those that the server itself says, at its `/metrics`.
+    /// The levels that the server itself reports at its `/metrics`.
     pub const SAID: [Self; 5] = [Self::Running, Self::Waiting, Self::KvUse, Self::PrefixHits, Self::Preemptions];
 }
 
-/// Anything a threshold can be set on.
+/// Any metric on which a threshold can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
     Trend(Trend),
@@ -402,7 +403,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All metrics, trends first.
+    /// Returns all metrics, trends first.
     pub fn all() -> impl Iterator<Item = Self> {
         let trends = Trend::ALL.into_iter().map(Self::Trend);
         let counters = Counter::ALL.into_iter().map(Self::Counter);
@@ -422,12 +423,12 @@ impl Metric {
         }
     }
 
-    /// Its name in thresholds, JSON and the report.
+    /// Returns the name in thresholds, JSON and the report.
     pub const fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// What other tools call it. Understood where people write, but never written by us.
+    /// Returns the names used by other tools. They are accepted as input but never written.
     pub const fn aliases(self) -> &'static [&'static str] {
         self.row().aliases
     }
@@ -436,12 +437,12 @@ impl Metric {
         self.row().unit
     }
 
-    /// What it means, in a sentence or two.
+    /// Returns the meaning in a sentence or two.
     pub const fn help(self) -> &'static str {
         self.row().help
     }
 
-    /// Whether it is kept for the whole run only, and not for each kind of request.
+    /// Returns true if the metric is only kept for the whole run, and not for each kind of request.
     pub const fn is_global(self) -> bool {
         matches!(self.row().scope, Scope::Global)
     }
@@ -456,12 +457,12 @@ impl Metric {
         }
     }
 
-    /// The metric with that name.
+    /// Returns the metric with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::all().find(|m| m.name() == name)
     }
 
-    /// The metric that a person means: by its name or an alias.
+    /// Returns the metric with that name or alias.
     pub fn parse(written: &str) -> Option<Self> {
         Self::all().find(|m| m.name() == written || m.aliases().contains(&written))
     }

@@ -1,4 +1,4 @@
-//! The numbers of one kind of request, and how a sample becomes numbers.
+//! The numbers of one kind of request, computed from samples.
 
 use super::asked::{Asked, Compared, Finish, TemplateTokens};
 use super::{Category, Counter, Distribution, Failure, Outcome, Sample, TokenUsage, Trend};
@@ -7,30 +7,32 @@ use crate::units::Nanos;
 /// The numbers of one kind of request.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    /// Made when the first time is recorded: most kinds have only a few of them, and each takes 184
-    /// KiB.
+    /// Allocated when the first time is recorded, because most kinds only use a few of the trends
+    /// and each distribution takes 184 KiB.
     pub(super) trends: [Option<Box<Distribution>>; Trend::ALL.len()],
-    /// In the whole test.
+    /// Counts over the whole test.
     pub(super) counters: [u64; Counter::ALL.len()],
-    /// What of them arrived in the measurement window, which is what rates are made of.
+    /// The parts of the counts that arrived in the measurement window. Rates are computed from
+    /// them.
     pub(super) in_window: [u64; Counter::ALL.len()],
     /// Finished requests that failed.
     pub(super) failed: u64,
     /// Response checks that held.
     pub(super) checks_held: u64,
-    /// Response checks that did not.
+    /// Response checks that failed.
     pub(super) checks_failed: u64,
-    /// Requests that met every goal of a single request.
+    /// Requests that met all their goals.
     pub(super) good: u64,
-    /// Requests that were held against such goals.
+    /// Requests that were judged by such goals.
     pub(super) judged: u64,
     /// Successful requests whose tokens the server counted.
     pub(super) counted_by_usage: u64,
-    /// Successful requests whose tokens we had to count, one an event.
+    /// Successful requests whose tokens we counted, one per event.
     pub(super) counted_by_events: u64,
-    /// What was asked for against what was billed.
+    /// Comparison of the tokens asked for with those billed.
     pub(super) compared: Compared,
-    /// Times of requests that were recorded as successes, maybe in an earlier second, and were none.
+    /// Times of requests that were first recorded as successes, perhaps in an earlier second, and
+    /// turned out to be failures.
     withdrawn: Option<Box<Self>>,
 }
 
@@ -54,23 +56,23 @@ impl Default for Part {
 }
 
 impl Part {
-    /// The times of a trend; none if there are none.
+    /// Returns the times of a trend. `None` if there are none.
     pub(super) fn trend(&self, trend: Trend) -> Option<&Distribution> {
         self.trends[trend as usize].as_deref().filter(|d| d.count > 0)
     }
 
-    /// A count of the whole test.
+    /// Returns a count over the whole test.
     pub(super) fn counter(&self, counter: Counter) -> u64 {
         self.counters[counter as usize]
     }
 
-    /// What of it arrived in the measurement window.
+    /// Returns the part of a count that arrived in the measurement window.
     pub(super) fn counter_in_window(&self, counter: Counter) -> u64 {
         self.in_window[counter as usize]
     }
 
     pub(super) fn clear(&mut self) {
-        // Not `= default()`: that would give the histograms back.
+        // Not `= default()`, which would free the histograms.
         self.trends.iter_mut().flatten().for_each(|d| d.clear());
         let mut withdrawn = self.withdrawn.take();
         if let Some(withdrawn) = &mut withdrawn {
@@ -104,7 +106,7 @@ impl Part {
         }
     }
 
-    /// A request that was recorded as a success is a failure of that class.
+    /// Counts a failure of a request that was first recorded as a success.
     pub(super) fn condemn(&mut self, failure: Failure, s: &Sample) {
         let withdrawn = self.withdrawn.get_or_insert_default();
         withdrawn.time_success(s);
@@ -112,7 +114,7 @@ impl Part {
         self.count_failure(failure, s);
     }
 
-    /// A request was made in so many attempts; `s` begins with the last.
+    /// Adds the number of attempts of a request. `s` begins with the last attempt.
     pub(super) fn attempts(&mut self, s: &Sample, n: u64) {
         self.count(Counter::Attempts, n, if s.in_window { n } else { 0 });
         let retries = n.saturating_sub(1);
@@ -122,7 +124,7 @@ impl Part {
         }
     }
 
-    /// The attempt was recorded as a success and was none.
+    /// Withdraws the times of an attempt that was recorded as a success.
     pub(super) fn condemn_attempt(&mut self, s: &Sample) {
         self.withdrawn.get_or_insert_default().time_attempt(s);
     }
@@ -134,12 +136,13 @@ impl Part {
         }
     }
 
-    /// The times of a trend that are to be taken back; none if there are none.
+    /// Returns the withdrawn times of a trend. `None` if there are none.
     pub(super) fn withdrawn(&self, trend: Trend) -> Option<&Distribution> {
         self.withdrawn.as_ref()?.trend(trend)
     }
 
-    /// Takes back what was withdrawn. Only the sum over all seconds so far is sure to hold it.
+    /// Subtracts the withdrawn times. Only the sum over all seconds so far is certain to contain
+    /// them.
     pub(super) fn settle(&mut self) {
         let Some(withdrawn) = self.withdrawn.take() else { return };
         for (trend, less) in self.trends.iter_mut().zip(&withdrawn.trends) {
@@ -179,7 +182,7 @@ impl Part {
         self.in_window[counter as usize] += in_window;
     }
 
-    /// A finished (or interrupted) request.
+    /// Adds a finished or interrupted request.
     pub(super) fn record(&mut self, sample: &Sample) {
         self.count_traffic(sample);
         if let Some(intended) = sample.intended {
@@ -209,11 +212,12 @@ impl Part {
         }
     }
 
-    /// What went over the wire, however the request ended: an interrupted stream's tokens arrived
-    /// all the same.
+    /// Counts traffic regardless of how the request ended. Tokens of an interrupted stream did
+    /// arrive.
     pub(super) fn count_traffic(&mut self, s: &Sample) {
         let reasoning = s.usage.map(|u| u.reasoning).filter(|&n| n > 0).unwrap_or(s.reasoning_events);
-        // Most of these are zero in most requests. No loop over a list, which would be written first.
+        // Most of these are zero for most requests. A loop over a list would first have to write
+        // the list.
         let mut split = |counter, n: u64| {
             if n > 0 {
                 self.count(counter, n, arrived_in_window(n, s));
@@ -249,7 +253,7 @@ impl Part {
         self.count_iteration(s);
     }
 
-    /// A conversation is one iteration, however many requests it has.
+    /// A conversation is one iteration regardless of its number of requests.
     fn count_iteration(&mut self, s: &Sample) {
         if s.turn == 0 {
             self.count(Counter::Iterations, 1, u64::from(s.in_window));
@@ -271,7 +275,7 @@ impl Part {
         }
     }
 
-    /// The times of a successful request.
+    /// Adds the times of a successful request.
     pub(super) fn time_success(&mut self, s: &Sample) {
         self.time(Trend::HttpReqDuration, s.end.since(s.sent));
         if let Some(intended) = s.intended {
@@ -303,7 +307,7 @@ impl Part {
         }
     }
 
-    /// A successful request that asked for a number of tokens.
+    /// Compares a successful request's token counts with those that the server billed.
     pub(super) fn compare(&mut self, s: &Sample) {
         let billed = s.usage.unwrap_or_default();
         if s.asked.input > 0 {
@@ -354,53 +358,54 @@ impl Part {
         self.count_one(why, true);
     }
 
-    /// These counts are of whole requests, and of the time in which those were sent.
+    /// Counts a whole request if `counts`, in the period in which the request was sent.
     fn count_one(&mut self, counter: Counter, counts: bool) {
         self.count(counter, u64::from(counts), u64::from(counts));
     }
 }
 
-/// Once for each trend that a kind has. It stands apart, so that recording stays short.
+/// Called once for each trend of a kind. It is separate to keep the recording path short.
 #[cold]
 fn first_times() -> Box<Distribution> {
     Box::default()
 }
 
-/// So many tokens as they are kept.
+/// Returns a number of tokens in the form in which distributions store it.
 const fn kept(n: u32) -> Nanos {
     Nanos::from_micros(n as u64)
 }
 
-/// Generated tokens: what the server says, else one an event. Bills are cumulative, and the last
-/// one of a stream that ended early may be older than its last events: Anthropic's first event
-/// bills one token.
+/// Returns the number of generated tokens: the server's count, or one per event. Usage is
+/// cumulative. The last usage of a stream that ended early may be older than its last events. For
+/// example, Anthropic's first event bills one token.
 fn tokens(s: &Sample) -> u32 {
     billed(s).unwrap_or(s.token_events)
 }
 
-/// What the server has billed for an answer. Of one that failed it may have billed less than came.
+/// Returns the tokens that the server billed. Its count is ignored if a failed request received
+/// more.
 fn billed(s: &Sample) -> Option<u32> {
     let billed = s.billed_output()?;
     (s.outcome == Outcome::Success || billed >= s.token_events).then_some(billed)
 }
 
-/// What of a request's `n` arrived in the measurement window. A stream that crosses its edge is
-/// split like its token events, rounded to a whole number; what has none belongs to the window if
-/// it ended there.
+/// Returns how much of a request's `n` arrived in the measurement window. A stream that crosses the
+/// edge of the window is split in proportion to its token events, rounded to a whole number.
+/// Without token events, everything counts if the request ended in the window.
 fn arrived_in_window(n: u64, s: &Sample) -> u64 {
     let (events, inside) = (u128::from(s.token_events), u128::from(s.token_events_in_window));
     match (events, s.in_window) {
         (0, true) => n,
         (0, false) => 0,
         _ if inside >= events => n,
-        // At most n, so it fits.
+        // The result is at most n, so it fits.
         _ => ((u128::from(n) * inside + events / 2) / events) as u64,
     }
 }
 
-/// (last token − first token) / (tokens − tokens in the first event). The first event counts as one
-/// token, unless it says itself how many it held. None with a single event, in which the tokens
-/// after the first took no time that anybody could see.
+/// Returns (last token − first token) / (tokens − tokens in the first event). The first event
+/// counts as one token, unless it reports its number itself. `None` for a single event, whose
+/// tokens after the first took no observable time.
 pub(super) fn time_per_output_token(s: &Sample) -> Option<Nanos> {
     if s.token_events < 2 {
         return None;

@@ -1,4 +1,4 @@
-//! Tally → what it means: rates, percentiles, the table of failures.
+//! Computes the results from a tally: rates, percentiles, the table of failures.
 
 use super::growth::Trending;
 use super::part::Part;
@@ -7,62 +7,63 @@ use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Rate, Serve
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 
-/// What a tally says. Plain numbers; it holds no reference to the tally.
+/// The results of a tally. Plain numbers without a reference to the tally.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// What rates are per: the length of the measurement window.
+    /// The length of the measurement window, over which rates are computed.
     pub window: Nanos,
-    /// CPU time that the workers used.
+    /// CPU time of the workers.
     pub cpu_time: Nanos,
-    /// All kinds of request together, and what belongs to connections.
+    /// All kinds of request together, including connections.
     pub all: Group,
-    /// One kind each, in the order of the mix.
+    /// The group of each kind of request, in the order of the mix.
     pub requests: Vec<(String, Group)>,
-    /// The turns of conversations, by the names in [`TURNS`]; those that occurred.
+    /// The groups of conversation turns that occurred, by the names in [`TURNS`].
     pub turns: Vec<(String, Group)>,
-    /// Failed requests by class, those that occurred, in the order of the report.
+    /// Failed requests by class, in the order of the report. Only classes that occurred.
     pub failures: Vec<(Failure, Incidents)>,
-    /// Attempts that failed and were followed by another, by class; those that occurred.
+    /// Attempts that failed and were retried, by class. Only classes that occurred.
     pub retried: Vec<(Failure, u64)>,
-    /// Answers by status, ascending.
+    /// Responses by status, ascending.
     pub statuses: Vec<(u16, u64)>,
     /// Failed response checks by name, ascending.
     pub failed_checks: Vec<(&'static str, u64)>,
-    /// What happened on the way to the servers.
+    /// Connection attempts by address, and TLS failures.
     pub paths: Paths,
     /// Levels that were ever set.
     pub gauges: Vec<(Gauge, GaugeValue)>,
-    /// Numbers of the server's process, and of how many seconds each is made; those that are known.
+    /// Known numbers of the server, each with the number of seconds or readings it is computed
+    /// from.
     pub server: Vec<(ServerLevel, f64, u64)>,
 }
 
 /// The numbers of one kind of request, or of all.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Those that have times.
+    /// The trends that have times.
     pub trends: Vec<(Trend, Distribution)>,
-    /// All that apply, also at zero. What belongs to connections is not in the group of a single
-    /// kind.
+    /// All counters that apply, including zeros. The group of a single kind has no counters of
+    /// connections.
     pub counters: Vec<(Counter, CounterValue)>,
-    /// All, also those of nothing.
+    /// All rates, even with a total of zero.
     pub rates: Vec<(Rate, RateValue)>,
-    /// Where the tokens of successful requests were counted; none if there were none. (What arrived
-    /// of requests that failed or were cut off is always counted by events, since usage comes
+    /// How the tokens of successful requests were counted. `None` if there were none. (Tokens of
+    /// requests that failed or were cut off are usually counted by events, because usage comes
     /// last.)
     pub token_source: Option<TokenSource>,
-    /// Successful requests whose tokens the server counted, of all that had tokens. Input tokens
-    /// are known of these only.
+    /// Successful requests whose tokens the server counted, among those with tokens. Only their
+    /// input tokens are known.
     pub billed: RateValue,
 }
 
 /// A count and its rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CounterValue {
-    /// In the whole test.
+    /// Count over the whole test.
     pub count: u64,
-    /// What of it arrived in the measurement window.
+    /// The part that arrived in the measurement window.
     pub in_window: u64,
-    /// That, per second of the window.
+    /// The part in the window, per second.
     pub rate: f64,
 }
 
@@ -74,7 +75,8 @@ pub struct RateValue {
 }
 
 impl RateValue {
-    /// The ratio, 0 to 1 where `matches` are a part of `total`; 0 of nothing.
+    /// Returns the ratio; 0 if the total is zero. It is at most 1 if `matches` are a part of
+    /// `total`.
     pub fn ratio(self) -> f64 {
         if self.total == 0 { 0.0 } else { self.matches as f64 / self.total as f64 }
     }
@@ -88,19 +90,19 @@ pub struct GaugeValue {
     pub max: u64,
 }
 
-/// Who counted the tokens.
+/// How tokens were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenSource {
-    /// The server, in `usage`.
+    /// By the server, in `usage`.
     Usage,
-    /// We did: one an event.
+    /// By us, one per event.
     Events,
-    /// Some requests this way, some that way.
+    /// Differently for different requests.
     Mixed,
 }
 
 impl TokenSource {
-    /// Its name in JSON and the report.
+    /// Returns the name in JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Usage => "usage",
@@ -111,8 +113,8 @@ impl TokenSource {
 }
 
 impl Summary {
-    /// Rates are per second of `window`. `requests` are the names of the kinds, in the order of the
-    /// mix.
+    /// Computes a summary. Rates are per second of `window`. `requests` are the names of the kinds
+    /// in the order of the mix.
     pub fn new(tally: &Tally, requests: &[String], window: Nanos) -> Self {
         debug_assert_eq!(tally.kinds.len(), requests.len(), "a name for each kind");
         let kinds =
@@ -135,11 +137,11 @@ impl Summary {
         }
     }
 
-    /// Takes in what is known of the server's process. Growth is not known of a run that is too
-    /// short to say.
+    /// Adds the numbers of the server's process. Growth is left out if the run is too short for a
+    /// verdict.
     #[must_use]
     pub fn with_server(mut self, soak: &Soak) -> Self {
-        /// Memory in thresholds is in MB, growth in MB an hour.
+        /// Thresholds use MB for memory and MB per hour for growth.
         const MB: f64 = 1e6;
         let judged = soak.server.filter(|growth| growth.verdict != Trending::TooShort);
         let growth = judged.and_then(|growth| {
@@ -152,20 +154,20 @@ impl Summary {
         self
     }
 
-    /// Takes in what the server says of itself: each number with how many readings it is made of.
+    /// Adds numbers that the server reports, each with the number of readings it is computed from.
     #[must_use]
     pub fn with_levels(mut self, levels: Vec<(ServerLevel, f64, u64)>) -> Self {
         self.server.extend(levels);
         self
     }
 
-    /// A number of the server's process, and of how many seconds it is made.
+    /// Returns a number of the server, with the number of seconds or readings it is computed from.
     pub fn server_level(&self, level: ServerLevel) -> Option<(f64, u64)> {
         self.server.iter().find(|(l, ..)| *l == level).map(|&(_, value, seconds)| (value, seconds))
     }
 
-    /// All kinds of request together (`None`), or one of them; none if there is no such kind. A
-    /// name such as `turn:3-4` means turns of conversations, whatever their kind.
+    /// Returns the group of all kinds of request (`None`) or of one of them. `None` if there is no
+    /// such kind. A name such as `turn:3-4` selects turns of conversations of any kind.
     pub fn group(&self, request: Option<&str>) -> Option<&Group> {
         let Some(name) = request else { return Some(&self.all) };
         let turn = name.strip_prefix(TURN_PREFIX);
@@ -173,43 +175,44 @@ impl Summary {
         kind.or_else(|| self.turns.iter().find(|(n, _)| Some(n.as_str()) == turn)).map(|(_, group)| group)
     }
 
-    /// The times of a trend; none if there are none, or no such kind of request.
+    /// Returns the times of a trend. `None` if there are none or there is no such kind of request.
     pub fn trend(&self, trend: Trend, request: Option<&str>) -> Option<&Distribution> {
         self.group(request)?.trend(trend)
     }
 
-    /// A count, also of zero; none if there is no such kind of request, or the counter belongs to
-    /// no single kind.
+    /// Returns a count, even if zero. `None` if there is no such kind of request, or if the counter
+    /// is not kept per kind.
     pub fn counter(&self, counter: Counter, request: Option<&str>) -> Option<CounterValue> {
         self.group(request)?.counter(counter)
     }
 
-    /// A share; none if it is one of nothing, or there is no such kind of request.
+    /// Returns a ratio. `None` if its total is zero or there is no such kind of request.
     pub fn rate(&self, rate: Rate, request: Option<&str>) -> Option<RateValue> {
         self.group(request)?.rate(rate).filter(|value| value.total > 0)
     }
 
-    /// A level; none if it was never set.
+    /// Returns a level. `None` if it was never set.
     pub fn gauge(&self, gauge: Gauge) -> Option<GaugeValue> {
         self.gauges.iter().find(|(g, _)| *g == gauge).map(|&(_, value)| value)
     }
 
-    /// Requests that succeeded or failed; not those that were cancelled or that the end of the test
-    /// cut off.
+    /// Returns how many requests succeeded or failed, without those that were cancelled or cut off
+    /// by the end of the test.
     pub fn finished(&self) -> u64 {
         self.counter(Counter::HttpReqs, None).map_or(0, |c| c.count)
     }
 
-    /// Requests that finished and did not fail.
+    /// Returns how many requests finished without a failure.
     pub fn succeeded(&self) -> u64 {
         self.rate(Rate::HttpReqFailed, None).map_or(0, |s| s.total - s.matches)
     }
 }
 
 impl Summary {
-    /// Adds what another machine measured at the same time, of the same kinds of request in the
-    /// same order. Exact: counts and histograms are those of one run of both. (Extremes of levels
-    /// are added, too, and so bound the true ones.) Rates are per second of the longer window.
+    /// Adds what another machine measured at the same time, with the same kinds of request in the
+    /// same order. The sum is exact: counts and histograms are those of one run on both machines.
+    /// (Extremes of levels are added too, so they are bounds of the true ones.) Rates are per
+    /// second of the longer window.
     pub fn add(&mut self, other: &Self) {
         debug_assert_eq!(self.requests.len(), other.requests.len(), "the same kinds");
         self.window = self.window.max(other.window);
@@ -231,8 +234,7 @@ impl Summary {
     }
 }
 
-/// Adds to each entry of an ascending list what the other says of it, and takes over what is only
-/// there.
+/// Adds the other's values to the entries of an ascending list. Missing entries are inserted.
 fn add_each<K: Ord + Clone, V: Clone>(list: &mut Vec<(K, V)>, other: &[(K, V)], add: impl Fn(&mut V, &V)) {
     for (key, more) in other {
         match list.binary_search_by(|(known, _)| known.cmp(key)) {
@@ -242,17 +244,17 @@ fn add_each<K: Ord + Clone, V: Clone>(list: &mut Vec<(K, V)>, other: &[(K, V)], 
     }
 }
 
-/// Begins the name of turns where a kind of request may stand.
+/// Prefix of a turn's name where a kind of request is expected.
 pub const TURN_PREFIX: &str = "turn:";
 
-/// Turns that occurred, in order.
+/// Returns the turns that occurred, in order.
 fn turns(tally: &Tally, window: Nanos) -> Vec<(String, Group)> {
     let parts = TURNS.into_iter().zip(&tally.turns);
     let seen = parts.filter(|(_, part)| part.counter(Counter::HttpReqsSent) > 0 || part.failed > 0);
     seen.map(|(name, part)| (name.to_owned(), Group::new(part, Scope::OneKind, window))).collect()
 }
 
-/// What a group is of.
+/// The scope of a group.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     All,
@@ -299,17 +301,17 @@ impl Group {
         };
     }
 
-    /// The times of a trend; none if there are none.
+    /// Returns the times of a trend. `None` if there are none.
     pub fn trend(&self, trend: Trend) -> Option<&Distribution> {
         self.trends.iter().find(|(t, _)| *t == trend).map(|(_, d)| d)
     }
 
-    /// A count; none if it does not apply to the group.
+    /// Returns a count. `None` if it does not apply to the group.
     pub fn counter(&self, counter: Counter) -> Option<CounterValue> {
         self.counters.iter().find(|(c, _)| *c == counter).map(|&(_, value)| value)
     }
 
-    /// A share, also of nothing.
+    /// Returns a ratio, even if its total is zero.
     pub fn rate(&self, rate: Rate) -> Option<RateValue> {
         self.rates.iter().find(|(r, _)| *r == rate).map(|&(_, value)| value)
     }
@@ -320,7 +322,7 @@ impl CounterValue {
         Self::over(part.counter(counter), part.counter_in_window(counter), window)
     }
 
-    /// A count of which `in_window` arrived in a window of that length.
+    /// Returns a count of which `in_window` arrived in a window of that length.
     pub fn over(count: u64, in_window: u64, window: Nanos) -> Self {
         let rate = if window == Nanos::ZERO { 0.0 } else { in_window as f64 / window.as_secs_f64() };
         Self { count, in_window, rate }
@@ -328,7 +330,7 @@ impl CounterValue {
 }
 
 impl RateValue {
-    /// A part of a whole, whatever a server claims.
+    /// Returns a part of a whole. It is limited to the whole, because servers may report more.
     const fn within(part: u64, whole: u64) -> Self {
         Self { matches: if part < whole { part } else { whole }, total: whole }
     }
@@ -420,8 +422,8 @@ mod tests {
         assert!(s.trend(Trend::HttpReqConnecting, Some("chat")).is_none());
     }
 
-    /// What a whole has and none of its kinds is exactly what is of no kind: the readers of results
-    /// rely on it.
+    /// The metrics that only the group of all kinds has are exactly the global ones. The readers of
+    /// results rely on it.
     #[test]
     fn what_is_global_is_known() {
         let ms = Nanos::from_millis(1);

@@ -1,13 +1,12 @@
 //! A tally: the sum of samples. It has a zero and `+=`, and the order of additions does not matter.
 //!
-//! Two sums are needed, because levels add differently from everything else. `a += &b` is for
-//! tallies of the *same time* (the workers of one second): levels add up. [`Tally::append`] is for
-//! tallies *one after the other* (the seconds of a run): the later level is the value, the extremes
-//! are the extremes of both. Everything that is not a level is added in the same, exact way by
-//! both.
+//! There are two kinds of sum, because levels add differently from everything else. `a += &b` is
+//! for tallies of the *same time* (the workers of one second), whose levels add up.
+//! [`Tally::append`] is for *consecutive* tallies (the seconds of a run): the later level is the
+//! value, and the extremes are those of both. Both add everything else in the same exact way.
 //!
-//! Each kind of request has numbers of its own. "All kinds" is never recorded: it is their sum,
-//! made when a summary is.
+//! Each kind of request has its own numbers. Numbers of all kinds are never recorded. They are
+//! summed when a summary is made.
 
 use super::part::Part;
 use super::{Attempts, Counter, Example, Failure, Gauge, Incidents, Outcome, Paths, Remaining, Sample, Trend};
@@ -15,39 +14,39 @@ use crate::units::Nanos;
 use std::net::SocketAddr;
 use std::ops::AddAssign;
 
-/// Sums of one worker's second, or of a whole run. Memory does not grow with the number of
+/// Sums over one worker's second, or over a whole run. Memory does not grow with the number of
 /// requests.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    /// CPU time that the workers used, user and system.
+    /// CPU time of the workers, user and system.
     pub cpu_time: Nanos,
-    /// The same of the busiest worker in any one second.
+    /// CPU time of the busiest worker in any one second.
     pub busiest: Nanos,
-    /// How long workers that could run had to wait for a core, the longest in any one second.
+    /// Longest time in any one second that a runnable worker had to wait for a core.
     pub run_wait: Nanos,
-    /// One for each kind of request, in the order of the mix.
+    /// The part of each kind of request, in the order of the mix.
     pub(super) kinds: Vec<Part>,
-    /// One for each of [`TURNS`], or none if there are no conversations.
+    /// The part of each of [`TURNS`]. Empty if there are no conversations.
     pub(super) turns: Vec<Part>,
-    /// What belongs to connections, and so to no kind.
+    /// Numbers of connections and arrivals, which belong to no kind of request.
     pub(super) shared: Part,
     /// Failed requests by class.
     pub(super) failures: [Incidents; Failure::ALL.len()],
-    /// Attempts that failed and were followed by another, by class.
+    /// Attempts that failed and were retried, by class.
     pub(super) retried: [u64; Failure::ALL.len()],
-    /// Answers by status, ascending. At most as long as there are statuses.
+    /// Responses by status, ascending. Bounded by the number of statuses.
     pub(super) statuses: Vec<(u16, u64)>,
-    /// Failed checks by name, ascending. At most as long as there are checks in the program.
+    /// Failed checks by name, ascending. Bounded by the number of checks in the program.
     pub(super) failed_checks: Vec<(&'static str, u64)>,
-    /// What happened on the way to the servers.
+    /// Connection attempts by address, and TLS failures.
     pub(super) paths: Paths,
     pub(super) levels: [Level; Gauge::ALL.len()],
-    /// The lowest that responses say is left of rate limits.
+    /// Lowest remaining quotas of rate limits, according to responses.
     pub(super) remaining: Remaining,
 }
 
-/// Requests that were started, and those that ended: as a success or a failure, cancelled or
-/// interrupted. Once a run is over both are equal, in the measurement window and outside it.
+/// Requests that were started, and requests that ended as a success or failure, cancelled or
+/// interrupted. After a run both are equal, inside the measurement window as well as outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
     pub started: u64,
@@ -64,7 +63,7 @@ pub(super) struct Level {
 }
 
 impl Tally {
-    /// Zero, for a mix of `kinds` kinds of request.
+    /// Returns an empty tally for a mix of `kinds` kinds of request.
     pub fn new(kinds: usize) -> Self {
         Self {
             cpu_time: Nanos::ZERO,
@@ -83,14 +82,14 @@ impl Tally {
         }
     }
 
-    /// Zero again, keeping memory. Levels keep their present value.
+    /// Resets the tally and keeps its memory. Levels keep their current value.
     pub fn clear(&mut self) {
         (self.cpu_time, self.busiest, self.run_wait) = (Nanos::ZERO, Nanos::ZERO, Nanos::ZERO);
         self.kinds.iter_mut().chain(&mut self.turns).for_each(Part::clear);
         self.shared.clear();
         self.failures.iter_mut().for_each(Incidents::clear);
         self.retried = [0; Failure::ALL.len()];
-        // Entries stay, at zero, so that a warm tally does not allocate again.
+        // Entries are kept at zero, so that a warm tally does not allocate again.
         self.statuses.iter_mut().for_each(|(_, n)| *n = 0);
         self.failed_checks.iter_mut().for_each(|(_, n)| *n = 0);
         self.paths.clear();
@@ -100,10 +99,9 @@ impl Tally {
         }
     }
 
-    /// A finished (or interrupted) request. Allocates nothing once the kind is warm.
+    /// Adds a finished or interrupted request. Allocates nothing once the kind is warm.
     ///
-    /// A kind that the mix does not have is a defect of the caller; in release builds the sample is
-    /// dropped.
+    /// A kind that is not in the mix is a bug of the caller. Release builds then drop the sample.
     pub fn record(&mut self, sample: &Sample) {
         if usize::from(sample.kind) >= self.kinds.len() {
             debug_assert!(false, "kind {} of {}", sample.kind, self.kinds.len());
@@ -119,38 +117,39 @@ impl Tally {
         }
     }
 
-    /// An attempt of a request that failed with `failure`, and that will be followed by another:
-    /// what went over the wire counts, and the request goes on.
+    /// Adds an attempt of a request that failed with `failure` and will be retried. Its traffic is
+    /// counted, but the request is not over.
     pub fn attempt_failed(&mut self, sample: &Sample, failure: Failure) {
         self.in_parts(sample.kind, sample.turn, |part| part.count_traffic(sample));
         self.retried[failure as usize] += 1;
         self.answered(sample);
     }
 
-    /// What the head of a response says of its status, if one came.
+    /// Counts the status of a response, if a head arrived.
     fn answered(&mut self, sample: &Sample) {
         if sample.status != 0 {
             add_sorted(&mut self.statuses, sample.status, 1);
         }
     }
 
-    /// What the head of a response says is left of rate limits, as soon as it comes.
+    /// Keeps the lowest quotas that response heads have reported, as soon as a head arrives.
     pub fn remains(&mut self, remaining: Remaining) {
         self.remaining = self.remaining.lowest(remaining);
     }
 
-    /// A request that may be retried was recorded, and was made in so many attempts. `attempt` is
-    /// its sample with `sent` of the last attempt.
+    /// Adds the number of attempts of a request that has been recorded. `attempt` is its sample
+    /// with `sent` of the last attempt.
     pub fn attempts(&mut self, attempt: &Sample, n: u64) {
         self.in_parts(attempt.kind, attempt.turn, |part| part.attempts(attempt, n));
     }
 
-    /// The same request was condemned.
+    /// Withdraws the times of the last attempt of a condemned request.
     pub fn condemn_attempt(&mut self, attempt: &Sample) {
         self.in_parts(attempt.kind, attempt.turn, |part| part.condemn_attempt(attempt));
     }
 
-    /// The parts that a request belongs to: that of its kind, and that of its turn if it is one.
+    /// Calls `what` with the part of the request's kind and, for a turn of a conversation, of its
+    /// turn.
     #[inline]
     fn in_parts(&mut self, kind: u16, turn: u16, mut what: impl FnMut(&mut Part)) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
@@ -165,26 +164,27 @@ impl Tally {
         }
     }
 
-    /// Most mixes have no conversations.
+    /// Allocated on first use, because most mixes have no conversations.
     #[cold]
     fn make_turns(&mut self) {
         self.turns.resize(TURNS.len(), Part::default());
     }
 
-    /// A user's turn is over: the last answer to its message has come, which it had sent `took`
-    /// ago.
+    /// Adds the duration of a user's turn: the time from sending the message until the last
+    /// response to it arrived.
     pub fn turn_over(&mut self, kind: u16, turn: u16, took: Nanos) {
         self.in_parts(kind, turn, |part| part.time(Trend::TurnDuration, took));
     }
 
-    /// A turn of a trace waits for the answer before it, so long after its own instant.
+    /// Adds how long a turn of a trace starts after its due time, because it waited for the
+    /// previous response.
     pub fn turn_lag(&mut self, kind: u16, lag: Nanos) {
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
             part.time(Trend::TurnLag, lag);
         }
     }
 
-    /// A conversation of `kind` is over; `end` is one of its three counters.
+    /// Counts a conversation of `kind` that is over. `end` is one of its three counters.
     pub fn conversation_over(&mut self, kind: u16, end: Counter, in_window: bool) {
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
             part.count(end, 1, u64::from(in_window));
@@ -194,127 +194,128 @@ impl Tally {
         }
     }
 
-    /// A request was started in this phase.
+    /// Counts a request that was started in this phase.
     pub fn started(&mut self) {
         self.shared.count(Counter::HttpReqsStarted, 1, 1);
     }
 
-    /// A request that was recorded as a success has failed after all. Its times are withdrawn from
-    /// those of successes once [`Tally::settle`] is called on the sum of all seconds.
+    /// Counts a failure of a request that was first recorded as a success. Its times are removed from
+    /// those of successes when [`Tally::settle`] is called on the sum of all seconds.
     pub fn condemn(&mut self, sample: &Sample, failure: Failure, at: Nanos) {
         self.in_parts(sample.kind, sample.turn, |part| part.condemn(failure, sample));
         self.failures[failure as usize].add_one(at, None);
     }
 
-    /// Takes back the times that were withdrawn. For a sum over all seconds so far: only there they
-    /// are sure to be.
+    /// Subtracts the withdrawn times. Only the sum over all seconds so far is certain to contain
+    /// them.
     pub fn settle(&mut self) {
         self.kinds.iter_mut().chain(&mut self.turns).for_each(Part::settle);
     }
 
-    /// Requests that were started, and those that ended.
+    /// Returns how many requests were started and how many ended.
     pub fn balance(&self) -> Balance {
         let ends = [Counter::HttpReqs, Counter::Cancelled, Counter::Interrupted];
         let ended = self.kinds.iter().flat_map(|part| ends.map(|counter| part.counter(counter))).sum();
         Balance { started: self.shared.counter(Counter::HttpReqsStarted), ended }
     }
 
-    /// Whether an example of a failure of that class, which ended `at`, would be kept. It is asked
-    /// for before one is made, so that a storm of failures makes one example and not thousands.
+    /// Returns true if an example of a failure of that class that ended at `at` would be kept.
+    /// Callers ask before they create an example, so that thousands of failures do not create
+    /// thousands of examples.
     pub fn wants_example(&self, failure: Failure, at: Nanos) -> bool {
         self.failures[failure as usize].wants(at)
     }
 
-    /// What a failure looked like: printable, bounded, without secrets.
+    /// Adds an example of a failure. The text is printable, bounded and without secrets.
     pub fn example(&mut self, failure: Failure, at: Nanos, text: String) {
         self.failures[failure as usize].offer(Example { at, text });
     }
 
-    /// A gap between two token events of a stream of `kind`, in that turn of a conversation.
+    /// Adds a gap between two token events of a stream of `kind`, in that turn of a conversation.
     pub fn gap(&mut self, kind: u16, turn: u16, gap: Nanos) {
         self.in_parts(kind, turn, |part| part.time(Trend::Tbt, gap));
     }
 
-    /// `n` gaps of one length: those between the tokens of one read are all zero.
+    /// Adds `n` gaps of equal length. The gaps between the tokens of one read are all zero.
     pub fn gaps(&mut self, kind: u16, turn: u16, gap: Nanos, n: u32) {
         self.in_parts(kind, turn, |part| part.times(Trend::Tbt, gap, n));
     }
 
-    /// A connection was established, and how long that took.
+    /// Counts an established connection and adds the time that it took.
     pub fn connection_opened(&mut self, took: Nanos) {
         self.shared.count(Counter::ConnectionsOpened, 1, 1);
         self.shared.time(Trend::HttpReqConnecting, took);
     }
 
-    /// A connection became a WebSocket, and how long that took.
+    /// Adds the time that the upgrade of a connection to a WebSocket took.
     pub fn websocket_opened(&mut self, took: Nanos) {
         self.shared.time(Trend::WsConnecting, took);
     }
 
-    /// A session was opened on a connection, and how long that took.
+    /// Counts a TLS handshake and adds the time that it took.
     pub fn connection_secured(&mut self, took: Nanos, resumed: bool) {
         let kind = if resumed { Counter::TlsHandshakesResumed } else { Counter::TlsHandshakesFull };
         self.shared.count(kind, 1, 1);
         self.shared.time(Trend::HttpReqTlsHandshaking, took);
     }
 
-    /// An attempt to open a connection to that address is over.
+    /// Counts a finished attempt to connect to that address.
     pub fn attempted(&mut self, addr: Option<SocketAddr>, succeeded: bool) {
         if let Some(addr) = addr {
             self.paths.attempt(addr, Attempts { opened: u64::from(succeeded), failed: u64::from(!succeeded) });
         }
     }
 
-    /// A request failed by TLS, for that reason.
+    /// Counts a request that failed by TLS for that reason.
     pub fn tls_failure(&mut self, name: &'static str) {
         self.paths.trouble(name, 1);
     }
 
-    /// Arrivals of an open load came due, and some of them were never started.
+    /// Counts arrivals of an open-loop load that became due, and those of them that were dropped.
     pub fn arrivals(&mut self, offered: u64, dropped: u64) {
         self.shared.count(Counter::ArrivalsOffered, offered, offered);
         self.shared.count(Counter::DroppedIterations, dropped, dropped);
     }
 
-    /// A user took up an arrival, inside the measurement window or after it.
+    /// Counts an arrival that a user started, inside the measurement window or after it.
     pub fn arrival_started(&mut self, in_window: bool) {
         self.shared.count(Counter::ArrivalsStarted, 1, u64::from(in_window));
     }
 
-    /// A request had to wait for its row.
+    /// Counts a request that had to wait for its row.
     pub fn row_late(&mut self) {
         self.shared.count(Counter::RowsLate, 1, 1);
     }
 
-    /// Bytes were read that long after the kernel had received them.
+    /// Adds the time from the kernel's receipt of bytes until they were read.
     pub fn client_lag(&mut self, lag: Nanos) {
         self.shared.time(Trend::ClientLag, lag);
     }
 
-    /// A pass of a worker's loop took that long, waiting not included.
+    /// Adds the duration of one pass of a worker's event loop, without waiting.
     pub fn pass(&mut self, length: Nanos) {
         self.shared.time(Trend::PassLength, length);
     }
 
-    /// Bytes were read without the kernel's stamp, although it was asked for.
+    /// Counts a read without a kernel timestamp, although timestamps were enabled.
     pub fn stamp_missing(&mut self) {
         self.shared.count(Counter::StampsMissing, 1, 1);
     }
 
-    /// The clock that stamps are made with was set.
+    /// Counts a step of the clock that makes the timestamps.
     pub fn clock_stepped(&mut self) {
         self.shared.count(Counter::ClockSteps, 1, 1);
     }
 
-    /// The mean time between tokens so far; zero when there is none.
+    /// Returns the mean time between tokens so far; zero if there are none.
     pub fn mean_gap(&self) -> Nanos {
         let gaps = self.kinds.iter().filter_map(|part| part.trend(Trend::Tbt));
         let (sum, count) = gaps.fold((0.0, 0), |(sum, count), d| (sum + d.sum_ms(), count + d.count));
         if count == 0 { Nanos::ZERO } else { Nanos::from_secs_f64(sum / count as f64 / 1e3) }
     }
 
-    /// A request of `kind` is sent again: the server had closed a reused connection before it
-    /// answered.
+    /// Counts a request of `kind` that is sent again because the server closed a reused connection
+    /// before responding.
     pub fn stale_retry(&mut self, kind: u16, in_window: bool) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
@@ -323,13 +324,13 @@ impl Tally {
         }
     }
 
-    /// A user pauses after a failure of a request of `kind`.
+    /// Counts a pause of a user after a failed request of `kind`.
     pub fn backs_off(&mut self, kind: u16, in_window: bool) {
         self.count_one(kind, Counter::BackOffs, in_window);
     }
 
-    /// A connection that has served a request of `kind` is not kept, because the server would close
-    /// it.
+    /// Counts a connection that is not reused after a request of `kind`, because the server would
+    /// close it.
     pub fn not_kept(&mut self, kind: u16, in_window: bool) {
         self.count_one(kind, Counter::ConnectionsNotKept, in_window);
     }
@@ -341,12 +342,12 @@ impl Tally {
         }
     }
 
-    /// A stream of `kind` was whole, but the server did not end its response.
+    /// Counts a stream of `kind` that was complete, but whose response the server did not end.
     pub fn unfinished_stream(&mut self, kind: u16, in_window: bool) {
         self.count_one(kind, Counter::UnfinishedStreams, in_window);
     }
 
-    /// A level is `value` from now on.
+    /// Sets a level.
     pub fn level(&mut self, gauge: Gauge, value: u64) {
         let level = &mut self.levels[gauge as usize];
         *level = if level.is_set {
@@ -356,7 +357,7 @@ impl Tally {
         };
     }
 
-    /// Takes over the present levels of `earlier`, the tally of the time right before: a level
+    /// Takes over the current levels of `earlier`, the tally of the time right before. A level
     /// lasts until it changes.
     pub fn continue_levels(&mut self, earlier: &Self) {
         self.levels = earlier.levels;
@@ -365,13 +366,14 @@ impl Tally {
         }
     }
 
-    /// No level is known: they stand in another tally of the same time.
+    /// Clears all levels, because another tally of the same time has them.
     pub fn forget_levels(&mut self) {
         self.levels = [Level::default(); Gauge::ALL.len()];
     }
 
-    /// Adds what of `outside`, requests that were sent outside the measurement window, arrived
-    /// inside it: rates are of what arrived, whoever sent it. Nothing else of it is added.
+    /// Adds what arrived inside the measurement window from the requests of `outside`, which were
+    /// sent outside it. Rates cover everything that arrives in the window. Nothing else of
+    /// `outside` is added.
     pub fn add_arrivals(&mut self, outside: &Self) {
         for (part, more) in self.parts_with(outside) {
             for (n, more) in part.in_window.iter_mut().zip(&more.in_window) {
@@ -380,9 +382,9 @@ impl Tally {
         }
     }
 
-    /// Adds a tally of the time right after this one: the next second of the same run. Levels do
-    /// not add up here; the later value is the value, and the extremes are those of both.
-    /// Everything else is added as by `+=`.
+    /// Adds the tally of the time right after this one: the next second of the same run. Levels do
+    /// not add up. The later value is the value, and the extremes are those of both. Everything
+    /// else is added as by `+=`.
     pub fn append(&mut self, later: &Self) {
         self.add_sums(later);
         for (level, then) in self.levels.iter_mut().zip(&later.levels) {
@@ -394,14 +396,14 @@ impl Tally {
         }
     }
 
-    /// The sum over all kinds, connections included.
+    /// Returns the sum over all kinds, including connections.
     pub(super) fn all_kinds(&self) -> Part {
         let mut all = self.shared.clone();
         self.kinds.iter().for_each(|part| all.add(part));
         all
     }
 
-    /// Each kind's and each turn's part, beside the other's. What only the other has is made here.
+    /// Pairs each kind's and each turn's part with the other tally's. Missing parts are created.
     fn parts_with<'a>(&'a mut self, other: &'a Self) -> impl Iterator<Item = (&'a mut Part, &'a Part)> {
         for (ours, theirs) in [(&mut self.kinds, &other.kinds), (&mut self.turns, &other.turns)] {
             if ours.len() < theirs.len() {
@@ -437,8 +439,8 @@ impl Tally {
 }
 
 impl AddAssign<&Self> for Tally {
-    /// Adds a tally of the same time: another worker's. Levels add up; their summed extremes bound
-    /// the true ones, since not all workers need have been at theirs at once.
+    /// Adds a tally of the same time, from another worker. Levels add up. Their summed extremes are
+    /// bounds of the true ones, because the workers may reach their extremes at different times.
     fn add_assign(&mut self, other: &Self) {
         self.add_sums(other);
         for (level, more) in self.levels.iter_mut().zip(&other.levels) {
@@ -450,10 +452,11 @@ impl AddAssign<&Self> for Tally {
     }
 }
 
-/// Names of the groups of turns: the first turns differ most, since what they send grows.
+/// Names of the groups of turns. The first turns differ most, because each turn sends more than the
+/// last.
 pub const TURNS: [&str; 5] = ["1", "2", "3-4", "5-8", "9+"];
 
-/// The place of a turn in [`TURNS`]; none for a request that is no turn.
+/// Returns the index of a turn in [`TURNS`]. `None` for a request that is not a turn.
 const fn turn_place(turn: u16) -> Option<usize> {
     match turn {
         0 => None,
@@ -465,7 +468,7 @@ const fn turn_place(turn: u16) -> Option<usize> {
     }
 }
 
-/// Adds `n` to the count of `key` in a short ascending list; allocates only for a key that is new.
+/// Adds `n` to the count of `key` in a short ascending list. Allocates only for a new key.
 fn add_sorted<K: Ord>(list: &mut Vec<(K, u64)>, key: K, n: u64) {
     match list.binary_search_by(|(k, _)| k.cmp(&key)) {
         Ok(i) => list[i].1 += n,

@@ -1,31 +1,31 @@
-//! Is this run valid? The tool judges itself: was it the server that was measured, or a client that
-//! could not keep up?
+//! Judges whether a run is valid. The tool examines itself: was the server measured, or a client
+//! that could not keep up?
 //!
-//! Each [`Signal`] is one number with two limits and advice. The verdict of the run rests on what its
-//! numbers suffered: reads that were late, times that are not known, requests that were not sent in
-//! time, a worker whose CPU was used up. What the machine did meanwhile (waits for a core, steal,
-//! packets of all its programs) explains such a verdict and is no ground for one. Percentiles of a
-//! strained client deserve care; a bottlenecked client's say little about the server.
+//! Each [`Signal`] is one number with two limits and advice. The run's verdict depends on signals
+//! that affect the numbers: late reads, unknown times, requests that were not sent in time, a
+//! worker without spare CPU. What the machine did meanwhile (waits for a core, steal, packets of
+//! all its programs) may explain such a verdict but does not decide it. Percentiles from a strained
+//! client require care. Those of a bottlenecked client say little about the server.
 
 use super::{Counter, Gauge, Second, Summary, Trend};
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 
-/// A judgement of the client, from good to bad.
+/// A verdict on the client, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Validity {
-    /// Too little was measured to judge it by.
+    /// The run measured too little for a verdict.
     Unknown,
     Ok,
-    /// It came near its limit.
+    /// The client came near its limit.
     Strained,
-    /// It was at its limit.
+    /// The client was at its limit.
     Bottleneck,
 }
 
 impl Validity {
-    /// Its name in JSON and the report.
+    /// Returns the name in JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -36,83 +36,84 @@ impl Validity {
     }
 }
 
-/// One thing the client is judged by. Plain data.
+/// A property by which the client is judged. Plain data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     pub name: String,
-    /// What was measured, in the unit of its name (a share where there is none).
+    /// The measured value, in the unit that ends its name (a share if there is none).
     pub value: f64,
-    /// Beyond which the client is strained.
+    /// The client is strained above this value.
     #[serde(default)]
     pub strained_above: f64,
-    /// Beyond which it is a bottleneck.
+    /// The client is a bottleneck above this value.
     pub limit: f64,
     pub verdict: Validity,
-    /// What to do about it.
+    /// The advice for the user.
     #[serde(default)]
     pub advice: String,
-    /// It tells what the machine did, which may explain the verdict of the run and is no ground for
-    /// it.
+    /// True if the signal describes the machine. It may explain the run's verdict but does not
+    /// decide it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explains: bool,
 }
 
-/// What the kernel counted on this machine during the run. Plain data.
+/// The kernel's counts on this machine during the run. Plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct KernelCounts {
-    /// Share of CPU time that other guests of the host took.
+    /// Share of CPU time taken by other guests of the host.
     pub steal: f64,
     /// Packets that were dropped because a core's queue was full.
     pub dropped: u64,
     pub segments_sent: u64,
-    /// TCP segments sent again.
+    /// TCP segments that were sent again.
     pub segments_retransmitted: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     pub summary: &'a Summary,
-    /// Second by second.
+    /// The seconds of the run.
     pub series: &'a [Second],
-    /// What the kernel counted; none where it does not tell.
+    /// The kernel's counts. `None` if they are not available.
     pub kernel: Option<KernelCounts>,
-    /// Limit of file descriptors; none where it is not known.
+    /// Limit of file descriptors. `None` if it is unknown.
     pub nofile: Option<u64>,
-    /// Workers are pinned to cores that the server may use, too.
+    /// True if workers are pinned to cores that the server may also use.
     pub pinned_beside_server: bool,
 }
 
-/// A 99th percentile of fewer samples is that of one or two of them: the start of a thread, say.
+/// With fewer samples, a 99th percentile is the value of a few samples, such as those from the
+/// start of a thread.
 const ENOUGH: u64 = 500;
 
-/// A few of something that went wrong are no share of all: of a single first token that is not known
-/// it would be the whole.
+/// Fewer bad cases are not turned into a share. A single unknown first token could be a share of
+/// 100 %.
 const HANDFUL: u64 = 5;
 
-/// Fewer reads and requests say nothing of a client, good or bad.
+/// With fewer reads and requests, there is no verdict on the client.
 pub const TOO_FEW: u64 = 100;
-/// So few arrivals that were not started in time never decide: at the end of a short window they are
-/// a hiccup of some milliseconds, not a rate that was missed.
+/// So few late arrivals never make the client a bottleneck. At the end of a short window they are
+/// due to a hiccup of some milliseconds, not to a missed rate.
 pub const FEW_LATE: u64 = 10;
-/// So few arrivals that were dropped never decide either, unless they are more than this share of
-/// all: then another load was tried.
+/// So few dropped arrivals do not make it a bottleneck either, unless they exceed this share of all
+/// arrivals. Then the load differed from the one requested.
 const MANY_DROPPED: f64 = 0.1;
-/// What is added to the advice where it can help.
+/// Appended to the advice where it may help.
 const NO_PIN: &str = ". The server runs on the workers' cores: try --no-pin";
 
-/// What can be measured of a client, with its limits. `docs/validity.md` has a row for each.
+/// A property of a client to measure, with its limits. `docs/validity.md` has a row for each.
 #[derive(Debug, Clone, Copy)]
 pub struct SignalKind {
-    /// Its name in JSON and the report, which ends in its unit if that is not a share.
+    /// The name in JSON and the report. It ends in the unit unless the value is a share.
     pub name: &'static str,
-    /// What it measures.
+    /// A description of the value.
     pub measures: &'static str,
-    /// Beyond which the client is strained.
+    /// The client is strained above this value.
     pub strained_above: f64,
-    /// Beyond which it is a bottleneck.
+    /// The client is a bottleneck above this value.
     pub limit: f64,
     pub unit: SignalUnit,
-    /// What to do about it.
+    /// The advice for the user.
     pub advice: &'static str,
 }
 
@@ -124,7 +125,7 @@ pub enum SignalUnit {
     Count,
 }
 
-/// One for each number that [`signals`] looks at, in that order.
+/// All signals that [`signals`] examines, in order.
 pub const SIGNALS: [&SignalKind; 16] = [
     &WORKER_CPU,
     &CLIENT_LAG,
@@ -160,8 +161,8 @@ const RUN_QUEUE_WAIT: SignalKind = SignalKind {
     unit: SignalUnit::Share,
     advice: "other programs compete for the workers' cores: stop them, or run the server on another machine",
 };
-/// With stamps lateness is not in the numbers, but it hides the single gaps of tokens that were
-/// read together, and delays the next request of each user.
+/// With kernel timestamps, lateness does not affect the times. But it hides the individual gaps
+/// between tokens that were read together, and delays each user's next request.
 const CLIENT_LAG: SignalKind = SignalKind {
     name: "client_lag_p99_ms",
     measures: "delay between a packet's arrival and its read",
@@ -179,8 +180,8 @@ const PASS_LENGTH: SignalKind = SignalKind {
     unit: SignalUnit::Millis,
     advice: "a pass of a worker's event loop took long: use more workers or fewer users",
 };
-/// Of open load: what a user waits before the server even hears of it. Times from the intended
-/// instant hold all the same, so it takes a second to call the run's question unanswered.
+/// Open loop: the time that a user waits before the server receives the request. Times from the
+/// intended instant remain correct, so only a lag above one second makes the client a bottleneck.
 const SCHEDULE_LAG: SignalKind = SignalKind {
     name: "schedule_lag_p99_ms",
     measures: "open loop: delay of a request's start",
@@ -197,7 +198,7 @@ const DROPPED: SignalKind = SignalKind {
     unit: SignalUnit::Share,
     advice: "arrivals found all users busy until the end, or were dropped at once: raise max_vus, or --vus",
 };
-/// The rate that was asked for is the rate that was tried, or the run answers another question.
+/// If the requested rate was not reached, the run does not answer the user's question.
 const NOT_STARTED: SignalKind = SignalKind {
     name: "arrivals_not_started_in_time",
     measures: "open loop: arrivals not started within the window",
@@ -207,8 +208,8 @@ const NOT_STARTED: SignalKind = SignalKind {
     advice: "fewer requests were started than the rate asked for: raise max_vus (--vus), use more workers, or lower \
              the rate",
 };
-/// A user that waits for its row asks less than it would: a closed loop hides it, and an open one
-/// shows it as lag.
+/// A user that waits for its row sends fewer requests than it would. In a closed loop this is
+/// invisible, and in an open loop it appears as lag.
 const ROWS_LATE: SignalKind = SignalKind {
     name: "rows_late",
     measures: "data sets beyond `--dataset-memory`: requests that waited for their row",
@@ -282,13 +283,14 @@ const FILES_USED: SignalKind = SignalKind {
     advice: "raise the limit of open files (ulimit -n)",
 };
 
-/// All signals that there is evidence for: what the numbers suffered, then what the machine did.
+/// Returns all signals for which there is evidence: first those that affect the numbers, then those
+/// of the machine.
 pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let summary = evidence.summary;
     let reads = summary.trend(Trend::ClientLag, None).map_or(0, |d| d.count);
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let (mut suffered, mut machine) = (suffered(evidence, reads), machine(evidence));
-    // Without stamps a long pass is in the numbers; with them it is what made reads late.
+    // Without timestamps a long pass affects the times. With them it only explains late reads.
     let pass = (&PASS_LENGTH, p99(summary, Trend::PassLength));
     if reads == 0 {
         suffered.push(pass);
@@ -337,19 +339,19 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// The same, of what happens now and then: a handful says nothing.
+/// As [`share`], but `None` for fewer than a handful of rare events.
 fn share_of_many(part: u64, whole: u64) -> Option<f64> {
     share(part, whole).filter(|_| part == 0 || part >= HANDFUL)
 }
 
-/// The mean over the seconds. The first one warms up and the last is cut short; a run that has no
-/// others is judged by all it has.
+/// Returns the mean over the seconds, without the first (warming up) and the last (incomplete). A
+/// run of at most three seconds uses all of them.
 fn mean(series: &[Second], of: fn(&Second) -> f64) -> Option<f64> {
     let whole = if series.len() > 3 { &series[1..series.len() - 1] } else { series };
     (!whole.is_empty()).then(|| whole.iter().map(of).sum::<f64>() / whole.len() as f64)
 }
 
-/// What makes numbers wrong, or unknown, or those of another load.
+/// Returns the signals that make numbers wrong or unknown, or that show a different load.
 fn suffered(evidence: &Evidence<'_>, reads: u64) -> Vec<(&'static SignalKind, Option<f64>)> {
     let Evidence { summary, series, .. } = *evidence;
     let times = |trend| summary.trend(trend, None).map_or(0, |d| d.count);
@@ -358,7 +360,7 @@ fn suffered(evidence: &Evidence<'_>, reads: u64) -> Vec<(&'static SignalKind, Op
     let (missing, rows_late) = (count(Counter::StampsMissing), count(Counter::RowsLate));
     let (offered, dropped) = (count(Counter::ArrivalsOffered), count(Counter::DroppedIterations));
     let asked_for = summary.counter(Counter::ArrivalsOffered, None).map_or(0, |c| c.in_window);
-    // One that is due as the window ends is started after it by whoever is quick, too.
+    // Even a fast client starts an arrival that is due at the window's end after the window.
     let late = late_arrivals(summary).saturating_sub(1);
     vec![
         (&WORKER_CPU, mean(series, |second| second.busiest_worker_cpu)),
@@ -374,13 +376,13 @@ fn suffered(evidence: &Evidence<'_>, reads: u64) -> Vec<(&'static SignalKind, Op
     ]
 }
 
-/// Arrivals of the measurement window that were not started in it.
+/// Returns how many arrivals of the measurement window were not started in it.
 fn late_arrivals(summary: &Summary) -> u64 {
     let in_window = |counter| summary.counter(counter, None).map_or(0, |c| c.in_window);
     in_window(Counter::ArrivalsOffered).saturating_sub(in_window(Counter::ArrivalsStarted))
 }
 
-/// What the machine did meanwhile.
+/// Returns the signals that describe the machine.
 fn machine(evidence: &Evidence<'_>) -> Vec<(&'static SignalKind, Option<f64>)> {
     let Evidence { summary, series, kernel, nofile, .. } = *evidence;
     let connections = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
@@ -393,7 +395,8 @@ fn machine(evidence: &Evidence<'_>) -> Vec<(&'static SignalKind, Option<f64>)> {
     ]
 }
 
-/// Takes back what so few samples cannot say. That arrivals were not kept is a count, and stays.
+/// Withdraws the verdicts that need more samples. Missing arrivals are counts, so their verdicts
+/// remain.
 fn too_short(signals: &mut Vec<Signal>, samples: u64) {
     for signal in signals.iter_mut().filter(|signal| ![DROPPED.name, NOT_STARTED.name].contains(&signal.name.as_str()))
     {
@@ -413,18 +416,18 @@ fn judged(kind: &SignalKind, value: f64) -> Signal {
 }
 
 impl Signal {
-    /// The same as a fact of the machine.
+    /// Marks the signal as a fact of the machine.
     fn explaining(self) -> Self {
         Self { verdict: self.verdict.min(Validity::Strained), explains: true, ..self }
     }
 
-    /// Whether its value is beyond the limit of a bottleneck, whatever follows from that.
+    /// Returns true if the value is above the limit of a bottleneck, regardless of the verdict.
     pub fn is_beyond(&self) -> bool {
         self.value > self.limit
     }
 }
 
-/// What a value means with its two limits.
+/// Returns the verdict on a value with these two limits.
 pub fn verdict_of(value: f64, strained_above: f64, limit: f64) -> Validity {
     match value {
         v if v > limit => Validity::Bottleneck,
@@ -433,7 +436,7 @@ pub fn verdict_of(value: f64, strained_above: f64, limit: f64) -> Validity {
     }
 }
 
-/// The worst of the signals that the numbers suffered from; unknown without any.
+/// Returns the worst verdict among signals that affect the numbers. Unknown if there are none.
 pub fn verdict(signals: &[Signal]) -> Validity {
     let suffered = signals.iter().filter(|signal| !signal.explains);
     suffered.map(|signal| signal.verdict).max().unwrap_or(Validity::Unknown)
@@ -478,7 +481,7 @@ mod tests {
         assert!(signals.len() >= 8, "{signals:?}");
     }
 
-    /// Reads in time, as many as can be judged.
+    /// Returns a tally of timely reads, enough for a verdict.
     fn in_time() -> Tally {
         let mut tally = Tally::new(1);
         for _ in 0..1_000 {
@@ -511,7 +514,7 @@ mod tests {
         let signals = judged(&in_time(), &[], Some(bad));
         assert_eq!((of(&signals, "steal"), verdict(&signals)), (Validity::Strained, Validity::Ok));
         assert!(signals.iter().any(|signal| signal.explains && signal.is_beyond()));
-        // Late reads are what makes the verdict, and the wait for a core stands beside it.
+        // Late reads decide the verdict. The wait for a core is only shown beside it.
         let mut late = in_time();
         (0..100).for_each(|_| late.client_lag(Nanos::from_millis(30)));
         let signals = judged(&late, &[(0.1, 0.9); 5], None);
@@ -584,7 +587,7 @@ mod tests {
         for (late, expected) in [(5, Validity::Strained), (50, Validity::Bottleneck)] {
             assert_eq!(of(&open(0, late), "arrivals_not_started_in_time"), expected);
         }
-        // A few of a short run are a hiccup, unless they are a good part of it.
+        // A few dropped arrivals are a hiccup in a short run, unless they are a considerable share.
         for (dropped, expected) in [(10, Validity::Strained), (11, Validity::Bottleneck)] {
             let mut short = in_time();
             short.arrivals(100, dropped);
@@ -594,12 +597,12 @@ mod tests {
         let mut half = in_time();
         half.arrivals(20, 10);
         assert_eq!(of(&judged(&half, &[], None), "arrivals_dropped"), Validity::Bottleneck);
-        // Of a hundred, one was due as the window ended.
+        // One arrival of a hundred was due as the window ended.
         let mut few = Tally::new(1);
         few.arrivals(100, 0);
         (0..100).for_each(|n| few.arrival_started(n > 0));
         assert_eq!(of(&judged(&few, &[], None), "arrivals_not_started_in_time"), Validity::Ok);
-        // A hiccup of 33 ms at the end of a short window is no missed rate.
+        // A hiccup of 33 ms at the end of a short window does not mean a missed rate.
         for (late, expected) in [(5, Validity::Strained), (10, Validity::Strained), (11, Validity::Bottleneck)] {
             let mut short = in_time();
             short.arrivals(45, 0);
@@ -617,7 +620,7 @@ mod tests {
     fn stalls_are_named_by_the_lag_they_cause() {
         let mut tally = Tally::new(1);
         for i in 0..1_000 {
-            // Stopped for 20 ms in every 200: a tenth of all reads come late.
+            // Stopped for 20 ms in every 200 ms. A tenth of all reads come late.
             tally.client_lag(if i % 10 == 0 { Nanos::from_millis(i % 20) } else { Nanos::from_micros(50) });
         }
         for _ in 0..20 {

@@ -3,7 +3,7 @@ use crate::metrics::part::time_per_output_token;
 use crate::metrics::{Category, Distribution, Summary, TokenUsage};
 use proptest::prelude::*;
 
-/// A successful plain request of `ms` that is wholly inside the window.
+/// A successful plain request that takes `ms` ms, entirely inside the window.
 pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
     let sent = Nanos::from_secs(1);
     Sample {
@@ -17,8 +17,8 @@ pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
     }
 }
 
-/// A successful stream of `events` token events, 10 ms apart, the first 100 ms after `sent`; wholly
-/// inside the window.
+/// A successful stream of `events` token events, 10 ms apart, the first 100 ms after `sent`. It
+/// lies entirely inside the window.
 pub(in crate::metrics) fn stream(kind: u16, events: u32, usage: Option<u32>) -> Sample {
     let plain = success(kind, 100 + 10 * u64::from(events));
     let first = plain.sent + Nanos::from_millis(100);
@@ -52,8 +52,7 @@ fn count(tally: &Tally, counter: Counter) -> (u64, u64) {
     (all.counter(counter), all.counter_in_window(counter))
 }
 
-/// All numbers of a tally as text, histograms included: two tallies with the same text are the
-/// same.
+/// Returns all numbers of a tally as text, including histograms. Equal texts mean equal tallies.
 fn fingerprint(tally: &Tally) -> String {
     let part = |p: &Part| {
         let trends = Trend::ALL.map(|t| p.trend(t).map(Distribution::fingerprint));
@@ -74,7 +73,7 @@ fn a_stream_is_timed_in_every_trend() {
     assert_eq!(times(&tally, Trend::Ttft), Some((1, 100.0)));
     assert_eq!(times(&tally, Trend::Ttfo), Some((1, 100.0)));
     assert_eq!(times(&tally, Trend::Stall), Some((1, 10.0)));
-    // 100 ms from the first to the last token, 20 tokens after the first one.
+    // 100 ms from the first to the last token, with 20 tokens after the first one.
     assert_eq!(times(&tally, Trend::Tpot), Some((1, 5.0)));
     assert_eq!(times(&tally, Trend::Tbt), None);
     assert_eq!(count(&tally, Counter::TokensOutput), (21, 21));
@@ -85,9 +84,9 @@ fn a_stream_is_timed_in_every_trend() {
 #[test]
 fn a_single_event_has_no_time_per_token() {
     assert_eq!(times(&tally_of(&[stream(0, 1, None)]), Trend::Tpot), None);
-    // Fifty tokens in one event took no time that anybody could see; zero would be a lie.
+    // The fifty tokens of one event took no observable time. Zero would be wrong.
     assert_eq!(times(&tally_of(&[stream(0, 1, Some(50))]), Trend::Tpot), None);
-    // A server that bills one token for several events leaves nothing to divide by.
+    // If the server bills one token for several events, there is nothing to divide by.
     assert_eq!(times(&tally_of(&[stream(0, 3, Some(1))]), Trend::Tpot), None);
     assert_eq!(times(&tally_of(&[stream(0, 3, None)]), Trend::Tpot), Some((1, 10.0)));
 }
@@ -138,13 +137,13 @@ fn an_interrupted_request_is_neither_success_nor_failure_but_its_tokens_arrived(
 
 #[test]
 fn rates_take_what_arrived_in_the_window() {
-    // Finished after the window, half of its events inside.
+    // It ends after the window, but half of its events are inside.
     let late = Sample { in_window: false, token_events_in_window: 5, ..stream(0, 10, Some(30)) };
     let tally = tally_of(&[late]);
     assert_eq!(count(&tally, Counter::HttpReqs), (1, 0));
     assert_eq!(count(&tally, Counter::TokensOutput), (30, 15));
     assert_eq!(count(&tally, Counter::TokenEvents), (10, 5));
-    // A plain answer that ended outside has its tokens outside.
+    // The tokens of a plain response that ended outside the window are outside.
     let usage = Some(TokenUsage { input: 1, output: 9, reasoning: 2, cached: 0, written: 0 });
     let plain = tally_of(&[Sample { in_window: false, usage, ..success(0, 5) }]);
     assert_eq!(count(&plain, Counter::TokensOutput), (9, 0));
@@ -209,7 +208,7 @@ fn parallel_levels_add_up_and_later_ones_replace() {
     assert_eq!(level(&late), (7, 7, 7, true));
 }
 
-/// What can happen to a tally.
+/// The operations on a tally.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "a few of them, in a test")]
 enum Step {
@@ -293,7 +292,7 @@ proptest! {
         let whole = tally_of_steps(&all);
         prop_assert_eq!(fingerprint(&sum), fingerprint(&whole));
         prop_assert_eq!(fingerprint(&chain), fingerprint(&whole));
-        // The percentiles of the merged are those of everything recorded in one.
+        // The percentiles of the merged tally are those of a tally that recorded everything.
         let names = ["a", "b", "c"].map(str::to_owned);
         let of = |tally: &Tally| Summary::new(tally, &names, Nanos::from_secs(1));
         let (merged, direct) = (of(&sum), of(&whole));
@@ -337,7 +336,7 @@ proptest! {
 
 #[test]
 fn a_first_event_that_says_how_many_tokens_it_holds_is_not_one_token() {
-    // 11 events, the first of 11 tokens, then ten of one token each, 10 ms apart.
+    // 11 events: the first has 11 tokens, and ten of one token each follow 10 ms apart.
     let sample = Sample { tokens_in_first_event: 11, ..stream(0, 11, Some(21)) };
     assert_eq!(time_per_output_token(&sample), Some(Nanos::from_millis(10)));
     let unknown = Sample { tokens_in_first_event: 0, ..sample };
