@@ -199,8 +199,8 @@ impl Tally {
         self.shared.count(Counter::HttpReqsStarted, 1, 1);
     }
 
-    /// Counts a failure of a request that was first recorded as a success. Its times are removed from
-    /// those of successes when [`Tally::settle`] is called on the sum of all seconds.
+    /// Counts a failure of a request that was first recorded as a success. Its times are removed
+    /// from those of successes when [`Tally::settle`] is called on the sum of all seconds.
     pub fn condemn(&mut self, sample: &Sample, failure: Failure, at: Nanos) {
         self.in_parts(sample.kind, sample.turn, |part| part.condemn(failure, sample));
         self.failures[failure as usize].add_one(at, None);
