@@ -82,8 +82,8 @@ pub struct Evidence<'a> {
     pub pinned_beside_server: bool,
 }
 
-/// With fewer samples, a 99th percentile depends on a few of them, such as those from the start of a
-/// thread.
+/// With fewer samples, a 99th percentile depends on a few of them, such as those from the start of
+/// a thread.
 const ENOUGH: u64 = 500;
 
 /// Fewer bad cases are not turned into a share. A single unknown first token could be a share of
