@@ -1,5 +1,5 @@
-//! All rows of a file in one piece of memory, which all workers share. If they do not fit, their
-//! bytes lie in a file, and only where each row is stays in memory.
+//! All rows of a file in one block of memory, which all workers share. If the rows do not fit,
+//! their bytes are in a file, and only their positions stay in memory.
 
 use super::row::MAX_TOKENS;
 use super::script::Script;
@@ -10,32 +10,32 @@ use std::hash::{Hash as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 
-/// What a slot keeps, in the upper bits of where it starts.
+/// A slot's kind is stored in the upper bits of its `start`.
 const KIND_SHIFT: u32 = 62;
 const START: u64 = (1 << KIND_SHIFT) - 1;
-/// No number of tokens: more than there can be.
+/// Marks a missing number of tokens. It is above the maximum.
 const NONE: u32 = u32::MAX;
 const _: () = assert!(MAX_TOKENS < NONE as u64);
-/// Bytes that are gathered before they are written to the spool.
+/// Number of bytes collected before they are written to the spool.
 const SPOOL_BYTES: usize = 1 << 20;
 
-/// What to send for a row, in slices of the arena.
+/// The content to send for a row, as slices of the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// JSON for the place of the prompt or of the messages.
+    /// JSON in place of the prompt or of the messages.
     Part(&'a [u8]),
-    /// A request's whole body.
+    /// The whole body of a request.
     Whole(&'a [u8]),
-    /// A prompt of so many tokens, to be made of blocks with these numbers, if there are any.
+    /// A prompt of this many tokens, made of blocks with these numbers if there are any.
     Words { tokens: u32, blocks: &'a [u64] },
     /// A conversation.
     Talk(Script<'a>),
 }
 
-/// One row: 16 bytes beside what it sends.
+/// One row. It takes 16 bytes besides its content.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Slot {
-    /// Kind, and where it starts.
+    /// The kind and the start of the content.
     start: u64,
     len: u32,
     output_tokens: u32,
@@ -49,26 +49,26 @@ enum Kind {
     Talk = 3,
 }
 
-/// The rows of a file, ready to be sent.
+/// The rows of a file, ready to send.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Rows {
-    /// With a spool, only what was not written to it yet.
+    /// The bytes of the rows. With a spool, only those that have not been written to it yet.
     bytes: Vec<u8>,
-    /// None as long as the bytes of all rows are in memory.
+    /// `None` while the bytes of all rows are in memory.
     spooled: Option<Spooled>,
-    /// Of each row of words: how many tokens, then its blocks. Of each conversation: where it is and
-    /// where its parts are.
+    /// For each row of words, its number of tokens and its blocks. For each conversation, its
+    /// position and those of its parts.
     numbers: Vec<u64>,
     slots: Vec<Slot>,
-    /// For each row the first one that sends the same; none if all differ.
+    /// For each row, the first row with the same content. `None` if all rows differ.
     firsts: Option<Box<[u32]>>,
     distinct: usize,
-    /// Tokens of a block.
+    /// Number of tokens per block.
     pub block_tokens: u32,
 }
 
 impl fmt::Debug for Rows {
-    /// Without the texts.
+    /// Omits the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rows").field("rows", &self.len()).field("bytes", &self.memory()).finish_non_exhaustive()
     }
@@ -83,7 +83,8 @@ impl Rows {
         self.slots.is_empty()
     }
 
-    /// Memory that it takes, in bytes. With a spool, without the few that were not written to it yet.
+    /// Returns the memory used, in bytes. With a spool, bytes not yet written to it are not
+    /// included.
     pub fn memory(&self) -> usize {
         let (bytes, hashes) = match &self.spooled {
             None => (self.bytes.len(), 0),
@@ -92,18 +93,18 @@ impl Rows {
         bytes + size_of::<u64>() * (self.numbers.len() + hashes) + size_of::<Slot>() * self.slots.len()
     }
 
-    /// Bytes of rows that are not in memory. None if all are.
+    /// Returns how many bytes of rows are not in memory. `None` if all are in memory.
     pub fn spooled_bytes(&self) -> Option<u64> {
         self.spooled.as_ref().map(|spooled| spooled.written)
     }
 
-    /// Rows that send something that no row before them sends.
+    /// Returns the number of rows whose content differs from that of all rows before.
     pub const fn distinct(&self) -> usize {
         self.distinct
     }
 
-    /// What to send for a row. `held` are its bytes if they are not in memory, as
-    /// [`fetch`](Self::fetch) has read them.
+    /// Returns the content to send for a row. `held` holds the row's bytes, as read by
+    /// [`fetch`](Self::fetch), if they are not in memory.
     pub fn body<'a>(&'a self, row: usize, held: &'a [u8]) -> Body<'a> {
         let Some(slot) = self.slots.get(row) else { return Body::Part(&[]) };
         let (start, len) = ((slot.start & START) as usize, slot.len as usize);
@@ -122,7 +123,7 @@ impl Rows {
         }
     }
 
-    /// Where the bytes of a row begin, and how many there are. None for words.
+    /// Returns the start and the length of a row's bytes. `None` for words.
     fn place(&self, row: usize) -> Option<(u64, usize)> {
         let slot = self.slots.get(row)?;
         let start = slot.start & START;
@@ -133,12 +134,13 @@ impl Rows {
         }
     }
 
-    /// Whether the bytes of a row have to be fetched before it can be sent.
+    /// Returns true if the bytes of a row must be fetched before it can be sent.
     pub fn must_be_fetched(&self, row: usize) -> bool {
         self.spooled.is_some() && self.place(row).is_some()
     }
 
-    /// Reads the bytes of a row that are not in memory. `into` is empty afterwards if they are.
+    /// Reads the bytes of a row that are not in memory. If they are in memory, `into` becomes
+    /// empty.
     pub fn fetch(&self, row: usize, into: &mut Vec<u8>) -> io::Result<()> {
         into.clear();
         match (&self.spooled, self.place(row)) {
@@ -150,7 +152,7 @@ impl Rows {
         }
     }
 
-    /// Tokens and blocks of a row that is so many words.
+    /// Returns the tokens and blocks of a row of words.
     pub fn words(&self, row: usize) -> Option<(u32, &[u64])> {
         match self.body(row, &[]) {
             Body::Words { tokens, blocks } => Some((tokens, blocks)),
@@ -158,73 +160,73 @@ impl Rows {
         }
     }
 
-    /// Whether any row is a request's whole body.
+    /// Returns true if any row is a whole body.
     pub fn has_whole_bodies(&self) -> bool {
         self.slots.iter().any(|slot| slot.start >> KIND_SHIFT == Kind::Whole as u64)
     }
 
-    /// Whether any row is so many words.
+    /// Returns true if any row consists of words.
     pub fn has_words(&self) -> bool {
         self.slots.iter().any(|slot| slot.start >> KIND_SHIFT == Kind::Words as u64)
     }
 
-    /// Whether any row says how long its answer shall be.
+    /// Returns true if any row specifies the length of its response.
     pub fn has_output_tokens(&self) -> bool {
         self.slots.iter().any(|slot| slot.output_tokens != NONE)
     }
 
-    /// The first row without a length of its answer, if others have one. Whole bodies say it
-    /// themselves.
+    /// Returns the first row that does not specify the length of its response, if others do. Whole
+    /// bodies contain it.
     pub fn without_output_tokens(&self) -> Option<usize> {
         let lacks = |slot: &Slot| slot.output_tokens == NONE && slot.start >> KIND_SHIFT != Kind::Whole as u64;
         self.slots.iter().position(lacks).filter(|_| self.has_output_tokens())
     }
 
-    /// How long the answer to a row shall be.
+    /// Returns the length of a row's response in tokens.
     pub fn output_tokens(&self, row: usize) -> Option<u32> {
         self.slots.get(row).map(|slot| slot.output_tokens).filter(|tokens| *tokens != NONE)
     }
 
-    /// The first row that sends the same.
+    /// Returns the first row with the same content.
     pub fn first(&self, row: usize) -> usize {
         self.firsts.as_ref().and_then(|firsts| firsts.get(row)).map_or(row, |first| *first as usize)
     }
 
-    /// Puts the rows into another order, drawn from `seed`.
+    /// Shuffles the rows with this seed.
     pub(super) fn shuffle(&mut self, seed: u64) {
         fastrand::Rng::with_seed(seed).shuffle(&mut self.slots);
         if let Some(spooled) = &mut self.spooled {
-            // As many as there are slots, and so put into the same order.
+            // There are as many hashes as slots, so the same seed results in the same order.
             fastrand::Rng::with_seed(seed).shuffle(&mut spooled.hashes);
         }
     }
 
-    /// Room for so many bytes, so that it does not grow in steps.
+    /// Reserves memory for this many bytes, so that it does not grow in steps.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes.reserve(bytes);
     }
 
-    /// Where a row's bytes are written to, before `push_bytes`.
+    /// Returns the buffer for a row's bytes. `push_bytes` must follow.
     pub(super) const fn out(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// Where the next row's bytes begin in what `out` gives.
+    /// Returns the offset of the next row's bytes in the buffer of `out`.
     pub(super) const fn next_start(&self) -> usize {
         self.bytes.len()
     }
 
-    /// From here on the bytes of rows lie in that file.
+    /// Moves the bytes of all rows into that file. Later rows are written to it too.
     pub(super) fn spool(&mut self, file: Arc<dyn Spool>) -> io::Result<()> {
         let hashes = (0..self.len()).map(|row| self.hash(row)).collect();
         self.spooled = Some(Spooled { file, written: 0, hashes });
         self.write_out()?;
-        // The memory is wanted for something else.
+        // Frees the memory for other uses.
         self.bytes = Vec::new();
         Ok(())
     }
 
-    /// Writes rows to the spool, if there is one and they are enough.
+    /// Writes rows to the spool, if there is one and enough bytes were collected.
     pub(super) fn write_some(&mut self) -> io::Result<()> {
         if self.spooled.is_some() && self.bytes.len() >= SPOOL_BYTES { self.write_out() } else { Ok(()) }
     }
@@ -238,17 +240,17 @@ impl Rows {
         Ok(())
     }
 
-    /// Where `start` of `out` is among the bytes of all rows.
+    /// Converts an offset in the buffer of `out` to a position among the bytes of all rows.
     fn place_of(&self, start: usize) -> u64 {
         self.spooled.as_ref().map_or(0, |spooled| spooled.written) + start as u64
     }
 
-    /// Drops what was written since `start`.
+    /// Drops the bytes written since `start`.
     pub(super) fn undo(&mut self, start: usize) {
         self.bytes.truncate(start);
     }
 
-    /// What was written since `start` is a row.
+    /// Adds a row that consists of the bytes written since `start`.
     pub(super) fn push_bytes(&mut self, start: usize, is_whole: bool, output_tokens: Option<u32>) {
         let kind = if is_whole { Kind::Whole } else { Kind::Part };
         let (place, len) = (self.place_of(start), self.bytes.len() - start);
@@ -262,8 +264,8 @@ impl Rows {
         self.push(Kind::Words, start as u64, blocks.len(), output_tokens);
     }
 
-    /// What was written since `start` is a conversation: where its list ends, where the model speaks
-    /// in it, and what its tools return.
+    /// Adds a conversation that consists of the bytes written since `start`, with the end of its
+    /// list, the points where the model replies, and the results of its tools.
     pub(super) fn push_talk(&mut self, start: usize, list_end: usize, points: &[u64], results: &[u64]) {
         let (begin, end) = (self.place_of(start), self.place_of(self.bytes.len()));
         let start = self.numbers.len();
@@ -296,7 +298,7 @@ impl Rows {
         self.find_repeats();
     }
 
-    /// Nothing is added any more: finds the rows that repeat others.
+    /// Ends the adding of rows and finds rows that repeat others.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.write_out()?;
         self.bytes.shrink_to_fit();
@@ -318,7 +320,7 @@ impl Rows {
         let mut firsts: Option<Box<[u32]>> = None;
         for same in order.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() > 1) {
             for (i, &(_, row)) in same.iter().enumerate() {
-                // Equal hashes are looked at in full where that takes no reading.
+                // Rows with equal hashes are compared in full if they are in memory.
                 let first = same[..i].iter().find(|(_, first)| self.is_same(*first as usize, row as usize));
                 if let Some(&(_, first)) = first {
                     let all = firsts.get_or_insert_with(|| (0..self.len() as u32).collect());
@@ -331,7 +333,7 @@ impl Rows {
     }
 
     fn is_same(&self, one: usize, other: usize) -> bool {
-        // Words without blocks are drawn by the row, so that each has its own.
+        // Words without blocks are drawn for each row, so no two rows are the same.
         let is_drawn = matches!(self.words(one), Some((_, [])));
         if self.spooled.is_some() && !is_drawn {
             let kind = |row: usize| (self.slots[row].start >> KIND_SHIFT, self.place(row).map(|(_, len)| len));
@@ -340,7 +342,7 @@ impl Rows {
         !is_drawn && self.body(one, &[]) == self.body(other, &[])
     }
 
-    /// Of what a row sends. It has to be in memory.
+    /// Returns the hash of a row's content, which must be in memory.
     fn hash(&self, row: usize) -> u64 {
         let mut hasher = DefaultHasher::new();
         let written = self.spooled.as_ref().map_or(0, |spooled| spooled.written);
@@ -360,7 +362,7 @@ impl Rows {
 
 #[cfg(test)]
 impl Rows {
-    /// Messages, whose bytes lie in that file.
+    /// Returns rows of messages whose bytes are in that file.
     pub(crate) fn spooled(messages: impl Iterator<Item = String>, file: Arc<dyn Spool>) -> Self {
         let mut rows = Self::default();
         rows.spool(file).expect("nothing is written yet");

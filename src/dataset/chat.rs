@@ -1,5 +1,5 @@
-//! Chats: `{"messages":[{"role", "content"},…]}`. What is sent ends with the last message that is
-//! not the model's: the answer to it is what the server shall say.
+//! Chats: `{"messages":[{"role", "content"},…]}`. The request ends with the last message that is
+//! not the model's. The server responds to that message.
 
 use super::error::ReadError;
 use super::json::pick;
@@ -10,10 +10,10 @@ pub(super) fn row(line: u64, record: &str) -> Read<'_> {
     Ok(body(line, messages(line, record)?)?.map(Row::of))
 }
 
-/// The whole conversation.
+/// Reads the whole conversation.
 pub(super) fn talk(line: u64, record: &str) -> Read<'_> {
     let messages = messages(line, record)?;
-    // What is wrong with the file is told in the same words.
+    // Errors in the file get the same messages in both cases.
     if let Err(reason) = body(line, messages)? {
         return Ok(Err(reason));
     }
@@ -38,12 +38,12 @@ fn messages(line: u64, record: &str) -> Result<&str, ReadError> {
     })
 }
 
-/// The messages up to the last one that asks for an answer, without the closing bracket.
+/// Returns the messages up to the last one that asks for a response, without the closing bracket.
 pub(super) fn body(line: u64, messages: &str) -> Result<Result<RowBody<'_>, &'static str>, ReadError> {
     if !messages.starts_with('[') {
         return Err(ReadError::at(line, "`messages` is not a list: expected [{\"role\": …, \"content\": …}, …]"));
     }
-    // Elements are slices of the list, so that where one ends is a difference of addresses.
+    // Elements are slices of the list, so their position is a difference of addresses.
     let end_of = |message: &str| message.as_ptr() as usize + message.len() - messages.as_ptr() as usize;
     let mut asked = None;
     for message in elements(messages) {

@@ -1,17 +1,17 @@
-//! Names of columns: those that were told, or those that a format has.
+//! Names of columns: those that the user specified, or those known for a format.
 
 use super::error::ReadError;
 
-/// Names of columns, where the file has others than its format says.
+/// The user's names of columns, for files whose columns differ from their format.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
     /// The prompt.
     pub prompt: Option<String>,
-    /// The instant of a trace's row.
+    /// The instant of a row in a trace.
     pub at: Option<String>,
     /// Tokens of the prompt.
     pub input: Option<String>,
-    /// Tokens of the answer.
+    /// Tokens of the response.
     pub output: Option<String>,
 }
 
@@ -20,7 +20,7 @@ pub(super) const AT: &[&str] = &["timestamp", "at"];
 pub(super) const INPUT: &[&str] = &["input_length", "input_tokens", "prompt_tokens"];
 pub(super) const OUTPUT: &[&str] = &["output_length", "output_tokens", "completion_tokens"];
 
-/// The columns of a file by position in `present`.
+/// The columns of a file, as indices into `present`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Found {
     pub(super) prompt: Option<usize>,
@@ -30,7 +30,8 @@ pub(super) struct Found {
 }
 
 impl Columns {
-    /// Finds each column: the one that was told, which has to be there, or the first that is known.
+    /// Finds each column: the one that the user specified, which must be present, or the first
+    /// known name.
     pub(super) fn find(&self, line: u64, present: &[&str]) -> Result<Found, ReadError> {
         let find = |told: Option<&String>, known: &[&str]| match told {
             Some(name) => match present.iter().position(|column| column == name) {
@@ -48,9 +49,9 @@ impl Columns {
     }
 }
 
-/// A column is not there.
+/// Returns the error that a column is missing.
 pub(super) fn missing(line: u64, name: &str, present: &[&str]) -> ReadError {
-    /// Names that a message repeats.
+    /// Most names listed in a message.
     const MOST: usize = 12;
     let mut shown: Vec<String> = present.iter().take(MOST).map(|name| super::json::shown(name)).collect();
     if present.len() > MOST {

@@ -1,4 +1,4 @@
-//! CSV: columns by the names of the header line, never by position.
+//! CSV: columns are found by their names in the header line, never by position.
 
 use super::columns::{Columns, Found, missing};
 use super::error::ReadError;
@@ -11,11 +11,11 @@ use ::csv::{ByteRecord, ReaderBuilder};
 use std::borrow::Cow;
 use std::io::{self, Read as Input};
 
-/// A CSV file whose header was read.
+/// A CSV file whose header has been read.
 pub(super) struct Csv<R> {
     reader: ::csv::Reader<Bounded<R>>,
     record: ByteRecord,
-    /// Lines before the first that the reader sees.
+    /// Number of lines before the first line that the reader sees.
     lines_before: u64,
     names: Vec<String>,
     found: Found,
@@ -24,7 +24,7 @@ pub(super) struct Csv<R> {
 }
 
 impl<R: Input> Csv<R> {
-    /// Reads the header, which stands on `line`. Says the format if none was told.
+    /// Reads the header on `line`. Detects the format if none was specified.
     pub(super) fn new(input: R, line: u64, told: Option<Format>, columns: &Columns) -> Result<Self, ReadError> {
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
@@ -55,7 +55,8 @@ impl<R: Input> Csv<R> {
         self.unit = unit;
     }
 
-    /// A data set may have columns with the names of a trace's that mean something else.
+    /// Ignores instants, and lengths beside prompts that the user did not specify. In a data set, a
+    /// column with the name of a trace's column may have another meaning.
     pub(super) fn only_what_was_told(&mut self, columns: &Columns) {
         self.found.at = None;
         if self.found.prompt.is_some() && columns.output.is_none() {
@@ -63,12 +64,12 @@ impl<R: Input> Csv<R> {
         }
     }
 
-    /// A column of instants is needed and not there.
+    /// Returns the error that the column of instants is missing.
     pub(super) fn no_instants(&self) -> ReadError {
         missing(self.lines_before + 1, "timestamp", &self.names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// The next row, with the line on which it begins; none at the end.
+    /// Returns the next row and the line on which it begins. `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Read<'_>)>, ReadError> {
         let line = self.lines_before + self.reader.position().line();
         self.reader.get_mut().left = MAX_RECORD_BYTES;
@@ -113,8 +114,8 @@ impl<R: Input> Csv<R> {
     }
 }
 
-/// Input that fails when one record takes too much of it: a quote that is never closed would else
-/// make one record of the rest of the file.
+/// Input that fails if a single record takes too many bytes. Otherwise a quote that is never closed
+/// would turn the rest of the file into one record.
 struct Bounded<R> {
     input: R,
     left: usize,
@@ -131,7 +132,7 @@ impl<R: Input> Input for Bounded<R> {
     }
 }
 
-/// The format that a header shows.
+/// Detects the format from a header.
 fn detect(present: &[&str]) -> Format {
     let has = |name: &str| present.contains(&name);
     if has("ContextTokens") && has("GeneratedTokens") {
@@ -143,7 +144,7 @@ fn detect(present: &[&str]) -> Format {
     }
 }
 
-/// The columns of a format, each of which has to be there.
+/// Finds the columns of a format. All of them must be present.
 fn find(format: Format, columns: &Columns, line: u64, present: &[&str]) -> Result<Found, ReadError> {
     let named = |names: [&str; 3]| {
         let [at, input, output] = names.map(|name| Some(name.to_owned()));
@@ -160,7 +161,7 @@ fn find(format: Format, columns: &Columns, line: u64, present: &[&str]) -> Resul
         Format::Burstgpt => named(["Timestamp", "Request tokens", "Response tokens"]),
         _ => {
             let found = columns.find(line, present)?;
-            // A prompt, or how long one is.
+            // A row needs a prompt, or the length of one.
             match (found.prompt, found.input, found.output) {
                 (Some(_), ..) | (None, Some(_), Some(_)) => Ok(found),
                 (None, Some(_), None) => Err(missing(line, "output_tokens", present)),

@@ -1,4 +1,4 @@
-//! Which format a file has, by the names in its first record.
+//! Detects a file's format from the names in its first record.
 
 use super::columns::Columns;
 use super::error::ReadError;
@@ -6,7 +6,7 @@ use super::format::Format;
 use super::json::{pick, some};
 use super::members::members;
 
-/// The format of the first record of a JSON file.
+/// Returns the format of a JSON file, given its first record.
 pub(super) fn detect(line: u64, record: &str, columns: &Columns, is_trace: bool) -> Result<Format, ReadError> {
     let names = [
         "conversations",
@@ -37,7 +37,7 @@ pub(super) fn detect(line: u64, record: &str, columns: &Columns, is_trace: bool)
         () if prompt => Some(Format::Prompt),
         () => None,
     };
-    // Many logs of chats have a timestamp, which says nothing about the format of a data set.
+    // Many chat logs have a timestamp. It does not determine the format of a data set.
     let found = if is_trace { recorded.or(written) } else { written.or(recorded) };
     found.ok_or_else(|| {
         let names: Vec<String> =

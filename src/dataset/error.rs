@@ -3,31 +3,31 @@
 use std::fmt;
 use std::io;
 
-/// Why a file of rows cannot be read: the line, what is wrong there and what was expected.
+/// Why a file of rows cannot be read: the line, the problem and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError {
-    /// From 1; none when the whole file is meant.
+    /// The line, from 1. `None` if the problem concerns the whole file.
     pub line: Option<u64>,
     pub problem: String,
 }
 
 impl ReadError {
-    /// Something is wrong on that line.
+    /// Returns an error on that line.
     pub(super) fn at(line: u64, problem: impl Into<String>) -> Self {
         Self { line: Some(line), problem: problem.into() }
     }
 
-    /// The same of a file that was taken for CSV although nobody said so.
+    /// Explains that the file was taken for CSV, because no format was specified.
     pub(super) fn of_guessed_csv(self) -> Self {
         Self { problem: format!("{} (read as CSV: it begins with neither `{{` nor `[`)", self.problem), ..self }
     }
 
-    /// Something is wrong with the whole file.
+    /// Returns an error that concerns the whole file.
     pub(super) fn whole(problem: impl Into<String>) -> Self {
         Self { line: None, problem: problem.into() }
     }
 
-    /// The file could not be read on from that line.
+    /// Returns the error that reading failed at that line.
     pub(super) fn io(line: u64, error: &io::Error) -> Self {
         let problem = match error.kind() {
             io::ErrorKind::UnexpectedEof => "the compressed data ends early: expected a whole .gz file".to_owned(),

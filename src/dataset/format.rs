@@ -1,4 +1,4 @@
-//! The formats that are known, each with its reader.
+//! The known formats, each with its reader.
 
 use super::columns::Columns;
 use super::error::ReadError;
@@ -7,25 +7,25 @@ use super::row::Read;
 use super::trace::JsonTrace;
 use super::{bodies, chat, prompt, sharegpt};
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `{"conversations":[{"from":"human","value":…},…]}`
     Sharegpt,
     /// `{"messages":[…]}`
     Chat,
-    /// `{"prompt":…}`, or another column.
+    /// `{"prompt":…}`, or another column with the prompt.
     Prompt,
-    /// `{"custom_id":…,"body":{…}}`, as for `OpenAI`'s batches.
+    /// `{"custom_id":…,"body":{…}}`, as in `OpenAI`'s batches.
     Batch,
     /// Each record is a request's body.
     Body,
-    /// A header line, and columns by name.
+    /// A header line, and columns found by name.
     Csv,
-    /// `{"timestamp","input_length","output_length","hash_ids"}` in ms, 512 tokens a block, and
-    /// `AIPerf`'s additions.
+    /// `{"timestamp","input_length","output_length","hash_ids"}` in ms with 512 tokens per block,
+    /// and `AIPerf`'s additions.
     Mooncake,
-    /// The same in seconds, 16 tokens a block.
+    /// As [`Format::Mooncake`], but in seconds and with 16 tokens per block.
     Bailian,
     /// `TIMESTAMP,ContextTokens,GeneratedTokens`
     Azure,
@@ -50,7 +50,7 @@ impl Format {
         Self::Jsonl,
     ];
 
-    /// Its name in profiles.
+    /// Returns the name used in profiles.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sharegpt => "sharegpt",
@@ -67,17 +67,17 @@ impl Format {
         }
     }
 
-    /// Whether it is read by columns of a header line.
+    /// Returns true if the format has a header line with columns.
     pub(super) const fn is_csv(self) -> bool {
         matches!(self, Self::Csv | Self::Azure | Self::Burstgpt)
     }
 
-    /// Whether its rows have instants. A CSV file has them if it has such a column.
+    /// Returns true if rows have instants. A CSV file has them if it has such a column.
     pub const fn has_instants(self) -> bool {
         matches!(self, Self::Csv | Self::Mooncake | Self::Bailian | Self::Azure | Self::Burstgpt | Self::Jsonl)
     }
 
-    /// What its instants count, unless it is told.
+    /// Returns the default unit of instants.
     pub const fn unit(self) -> Unit {
         match self {
             Self::Mooncake => Unit::Milliseconds,
@@ -85,7 +85,7 @@ impl Format {
         }
     }
 
-    /// Tokens of a block.
+    /// Returns the number of tokens per block.
     pub(super) const fn block_tokens(self) -> u32 {
         match self {
             Self::Bailian => 16,

@@ -1,9 +1,9 @@
-//! Instants of rows: numbers of a unit, or dates.
+//! Instants of rows: numbers in a unit, or dates.
 
 use super::error::ReadError;
 use super::json::shown;
 
-/// What the numbers of a column of instants count.
+/// The unit of the numbers in a column of instants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Seconds,
@@ -13,11 +13,11 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// All, with their names in profiles.
+    /// All units, with their names in profiles.
     pub const ALL: [(&'static str, Self); 4] =
         [("s", Self::Seconds), ("ms", Self::Milliseconds), ("us", Self::Microseconds), ("ns", Self::Nanoseconds)];
 
-    /// Digits of a nanosecond below the unit.
+    /// Returns the number of decimal digits between the unit and a nanosecond.
     const fn digits(self) -> usize {
         match self {
             Self::Seconds => 9,
@@ -27,7 +27,7 @@ impl Unit {
         }
     }
 
-    /// In words.
+    /// Returns the unit's name in full.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",
@@ -38,8 +38,8 @@ impl Unit {
     }
 }
 
-/// An instant in nanoseconds: a number in that unit, or a date and time. Digits below a nanosecond
-/// are dropped.
+/// Reads an instant in nanoseconds from a number in that unit, or from a date and time. Digits
+/// below a nanosecond are dropped.
 pub(super) fn instant(line: u64, column: &str, text: &str, unit: Unit) -> Result<i64, ReadError> {
     let text = text.trim();
     let bare = text.trim_matches('"');
@@ -53,7 +53,7 @@ pub(super) fn instant(line: u64, column: &str, text: &str, unit: Unit) -> Result
     })
 }
 
-/// Digits with at most one point; also as `1.5e3`, which some tools write.
+/// Reads digits with at most one point. Accepts `1.5e3` too, which some tools write.
 fn number(text: &str, unit: Unit) -> Option<i64> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<isize>().ok().filter(|e| (-30..=30).contains(e))?),
@@ -74,7 +74,7 @@ fn number(text: &str, unit: Unit) -> Option<i64> {
     Some(value)
 }
 
-/// `2023-11-16 18:17:03.9799600`, with or without the offset of a zone.
+/// Reads `2023-11-16 18:17:03.9799600`, with or without a UTC offset.
 fn date(text: &str) -> Option<i64> {
     let without_zone = || jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::DateTime>().ok()?).ok();
     let stamp = text.parse::<jiff::Timestamp>().ok().or_else(without_zone)?;

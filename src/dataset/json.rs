@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Characters of a value that a message repeats.
+/// Most characters of a value that a message quotes.
 const SHOWN: usize = 40;
 
-/// The values of those names in a record, as they are written; the last one of a name counts. All
-/// of the record is checked to be JSON.
+/// Returns the raw values of these names in a record. If a name occurs twice, the last one counts.
+/// The whole record is checked to be valid JSON.
 pub(super) fn pick<'a, const N: usize>(
     line: u64,
     record: &'a str,
@@ -21,7 +21,7 @@ pub(super) fn pick<'a, const N: usize>(
     found.map_err(|error| {
         let text = error.to_string();
         let problem = text.split(" at line ").next().unwrap_or(&text);
-        // Lines are counted within the record, which may have several.
+        // Line numbers count within the record, which may span several lines.
         let line = line + (error.line() as u64).saturating_sub(1);
         ReadError::at(
             line,
@@ -53,7 +53,7 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
     }
 }
 
-/// The name of a member, copied only if it has escapes.
+/// The name of a member. It is only copied if it contains escapes.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for Name<'de> {
@@ -82,22 +82,22 @@ impl<'de> serde::Deserialize<'de> for Name<'de> {
     }
 }
 
-/// Whether a value is a string. Its inside, still escaped, may be empty.
+/// Returns true if a value is a string, possibly empty.
 pub(super) fn is_text(value: &str) -> bool {
     value.starts_with('"')
 }
 
-/// Whether a value is a string that says nothing.
+/// Returns true if a value is an empty string.
 pub(super) fn is_empty_text(value: &str) -> bool {
     value.len() == 2 && is_text(value)
 }
 
-/// Whether a value is there and not `null`.
+/// Returns the value unless it is `null`.
 pub(super) fn some(value: Option<&str>) -> Option<&str> {
     value.filter(|value| *value != "null")
 }
 
-/// A value as a message repeats it.
+/// Returns a value in the form in which messages quote it.
 pub(super) fn shown(value: &str) -> String {
     let mut shown: String = value.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if value.chars().nth(SHOWN).is_some() {

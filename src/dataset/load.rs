@@ -1,4 +1,5 @@
-//! A file → [`Rows`]: every row rendered as it will be sent, and what was read of the file.
+//! Turns a file into [`Rows`]: every row is rendered as it will be sent, and facts about the file
+//! are collected.
 
 use super::arena::Rows;
 use super::columns::Columns;
@@ -19,78 +20,78 @@ use flate2::bufread::MultiGzDecoder;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
 
-/// What a gzip file begins with (RFC 1952, section 2.3.1).
+/// The first bytes of a gzip file (RFC 1952, section 2.3.1).
 const GZIP: &[u8] = b"\x1f\x8b";
-/// Bytes read at a time.
+/// Number of bytes read at a time.
 const READ_BYTES: usize = 256 << 10;
-/// Most rows: they are numbered with 32 bits.
+/// Most rows. They are numbered with 32 bits.
 const MAX_ROWS: usize = 1 << 31;
 
-/// How a file is read, and what its rows become.
+/// How to read a file, and how to render its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// None to find out.
+    /// The format. `None` to detect it.
     pub format: Option<Format>,
     pub columns: Columns,
-    /// Where a prompt stands in a request.
+    /// The form of a prompt in a request.
     pub form: Form,
-    /// Whether requests ask for a stream: a whole body has to agree.
+    /// True if requests ask for a stream. Whole bodies must agree.
     pub stream: bool,
-    /// Set `stream` in whole bodies.
+    /// True to set `stream` in whole bodies.
     pub patch_stream: bool,
-    /// Set `model` in whole bodies to this name.
+    /// The name to set as `model` in whole bodies.
     pub patch_model: Option<String>,
-    /// How the path ends that a batch's row must have been written for.
+    /// The end of the path for which a batch's row must have been written.
     pub url_end: &'static str,
-    /// Most memory that rows may take, in bytes. Beyond it their bytes go into a spool.
+    /// Most memory for rows, in bytes. Beyond it, their bytes are written to a spool.
     pub most_memory: u64,
-    /// Rows are conversations to be sent turn by turn.
+    /// True if rows are conversations to send turn by turn.
     pub talk: bool,
-    /// Rows of a session are turns of one conversation.
+    /// True if the rows of a session are turns of one conversation.
     pub sessions: bool,
-    /// Rows have instants, in this unit if it was told.
+    /// Present for a trace, whose rows have instants: the unit of the instants, if specified.
     pub trace: Option<Option<Unit>>,
-    /// Put the rows into an order drawn from this seed.
+    /// The seed for shuffling the rows.
     pub shuffle: Option<u64>,
-    /// Size of the file as it lies on the disk, if known.
+    /// The size of the file on disk, if known.
     pub size: Option<u64>,
 }
 
-/// Rows that cannot be sent, by reason.
+/// Rows that cannot be sent for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unused {
     pub reason: String,
     pub rows: u64,
-    /// The line of the first one, from 1.
+    /// The line of the first such row, from 1.
     pub first_line: u64,
 }
 
-/// What was read of a file.
+/// Facts about a file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     pub format: Format,
-    /// What the instants count.
+    /// The unit of the instants.
     pub unit: Unit,
-    /// Rows that the file has.
+    /// Number of rows in the file.
     pub rows: u64,
     pub unused: Vec<Unused>,
-    /// Rows with a length of the answer of their own.
+    /// Number of rows that specify the length of their response.
     pub with_output: u64,
 }
 
-/// A file that was read.
+/// The result of reading a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     pub rows: Rows,
-    /// When each row is due, from the first one on; empty if this is not a trace.
+    /// When each row is due, relative to the first one. Empty if the file is not a trace.
     pub instants: Vec<Nanos>,
-    /// Which conversation each row is a turn of, if that was asked for.
+    /// The conversation that each row is a turn of, if that was requested.
     pub links: Option<Links>,
     pub facts: Facts,
 }
 
-/// Reads all rows. At least one of them can be sent. `spool` makes the file for those that do not
-/// fit into the memory that they may take.
+/// Reads all rows. Fails if none of them can be sent. `spool` creates the file for the rows beyond
+/// the memory limit.
 pub fn load(input: &mut dyn BufRead, options: &Options, spool: &mut MakeSpool<'_>) -> Result<Loaded, ReadError> {
     let start = input.fill_buf().map_err(|error| ReadError::io(1, &error))?;
     if start.starts_with(GZIP) {
@@ -117,7 +118,7 @@ struct Loader<'o, 's> {
     rows: Rows,
     instants: Vec<Nanos>,
     links: Links,
-    /// The first instant, as written, and the last, with its line.
+    /// The first instant as written, and the last one.
     first_at: Option<i64>,
     last_at: i64,
     unused: BTreeMap<&'static str, (u64, u64)>,
@@ -188,7 +189,7 @@ impl<'o, 's> Loader<'o, 's> {
         format.ok_or_else(|| ReadError::whole("is empty: expected at least one row"))
     }
 
-    /// The format is known.
+    /// Checks the format as soon as it is known, and sets the unit.
     fn begin(&mut self, format: Format, line: u64) -> Result<(), ReadError> {
         self.unit = self.options.trace.flatten().unwrap_or(format.unit());
         if self.options.trace.is_some() && !format.has_instants() {
@@ -216,7 +217,7 @@ impl<'o, 's> Loader<'o, 's> {
         self.make_room(line)
     }
 
-    /// Keeps within the memory that rows may take.
+    /// Keeps the rows within their memory limit.
     fn make_room(&mut self, line: u64) -> Result<(), ReadError> {
         let most = self.options.most_memory;
         let is_full = |rows: &Rows| rows.memory() as u64 > most;
@@ -236,7 +237,7 @@ impl<'o, 's> Loader<'o, 's> {
         Ok(())
     }
 
-    /// Adds a row of a trace, and says when it is due.
+    /// Adds a row of a trace and returns when it is due.
     fn add_dated(&mut self, line: u64, row: Row<'_>) -> Result<Result<Nanos, &'static str>, ReadError> {
         let (session, delay, is_dated) = (row.session, row.delay.unwrap_or_default(), row.at.is_some());
         let found = self.links.find(session);
@@ -247,7 +248,7 @@ impl<'o, 's> Loader<'o, 's> {
                 "it has a delay and no instant: it needs a request with a conversation"
             }));
         }
-        // A turn without an instant of its own stands where the file has it.
+        // A turn without its own instant takes the last instant in the file before it.
         let at = self.instant(line, row.at.or(row.delay.map(|_| self.last_at)))?;
         let rendered = self.render(row);
         if self.options.sessions && rendered.is_ok() {
@@ -256,7 +257,7 @@ impl<'o, 's> Loader<'o, 's> {
         Ok(rendered.map(|()| at))
     }
 
-    /// When the row is due, from the first one on.
+    /// Returns when the row is due, relative to the first one.
     fn instant(&mut self, line: u64, at: Option<i64>) -> Result<Nanos, ReadError> {
         let at = at.ok_or_else(|| ReadError::at(line, "has no instant: expected one in every row of a trace"))?;
         let first = *self.first_at.get_or_insert(at);
@@ -271,7 +272,7 @@ impl<'o, 's> Loader<'o, 's> {
         Ok(Nanos((at - first) as u64))
     }
 
-    /// Writes the row as it will be sent.
+    /// Renders the row as it will be sent.
     fn render(&mut self, row: Row<'_>) -> Result<(), &'static str> {
         let start = self.rows.next_start();
         let url = row.url.map(|url| url.trim_matches('"'));
@@ -290,7 +291,7 @@ impl<'o, 's> Loader<'o, 's> {
                 Ok(())
             }
             RowBody::Text(text) => {
-                // Writing into memory does not fail.
+                // Writing to memory does not fail.
                 self.prompt(|out| drop(serde_json::to_writer(out, &text)));
                 Ok(())
             }
@@ -364,7 +365,7 @@ impl<'o, 's> Loader<'o, 's> {
         Ok(())
     }
 
-    /// A body byte for byte, but for what shall be patched.
+    /// Copies a body unchanged, except for the values to patch.
     fn whole(&mut self, body: &str) -> Result<(), &'static str> {
         let options = self.options;
         let streams = member(body, "stream") == Some("true");
@@ -403,7 +404,7 @@ impl<'o, 's> Loader<'o, 's> {
         self.rows.block_tokens = format.block_tokens();
         self.rows.finish().map_err(|error| no_spool(self.options.most_memory, &error))?;
         let facts = Facts { format, unit: self.unit, rows: self.read, unused, with_output: self.with_output };
-        // An instant counts from the first row that is sent.
+        // Instants are relative to the first row that is sent.
         let first = self.instants.first().copied().unwrap_or_default();
         let instants = self.instants.iter().map(|at| at.since(first)).collect();
         self.links.finish();
@@ -412,7 +413,8 @@ impl<'o, 's> Loader<'o, 's> {
     }
 }
 
-/// Copies an object with other values for some names; names that are not there come first.
+/// Copies an object with other values for some names. Names that are not present are inserted
+/// first.
 fn patch(object: &str, values: &[(&str, Option<String>)], out: &mut Vec<u8>) {
     let Some(inside) = object.strip_prefix('{') else { return };
     out.push(b'{');
@@ -441,7 +443,7 @@ fn patch(object: &str, values: &[(&str, Option<String>)], out: &mut Vec<u8>) {
     out.extend_from_slice(rest.as_bytes());
 }
 
-/// Rows that do not fit into memory found no place.
+/// Returns the error that rows beyond the memory limit could not be written to a file.
 fn no_spool(most: u64, error: &io::Error) -> ReadError {
     ReadError::whole(format!(
         "has rows beyond the {} of memory for them, which cannot be put into a file: {error}; set TMPDIR to a folder \
@@ -450,7 +452,7 @@ fn no_spool(most: u64, error: &io::Error) -> ReadError {
     ))
 }
 
-/// A size as people write it.
+/// Returns a size in MiB.
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }

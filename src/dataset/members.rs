@@ -1,8 +1,8 @@
-//! The members of JSON that was found to be valid: where each begins and ends, without reading them.
+//! The members of valid JSON: finds where each begins and ends without parsing it.
 //!
-//! On JSON that is not valid the answers mean nothing, but nothing breaks.
+//! On invalid JSON the results are meaningless, but nothing fails.
 
-/// The elements of a list.
+/// Returns the elements of a list.
 pub(super) fn elements(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list.trim_ascii().strip_prefix('[').unwrap_or_default();
     std::iter::from_fn(move || {
@@ -12,12 +12,12 @@ pub(super) fn elements(list: &str) -> impl Iterator<Item = &str> {
         }
         let (value, after) = rest.split_at(value_end(rest.as_bytes()));
         rest = after;
-        // A value that is empty would be found for ever.
+        // An empty value would be returned forever.
         (!value.is_empty()).then_some(value)
     })
 }
 
-/// The names, with their quotes and as they are written, and values of an object.
+/// Returns the names of an object's members, quoted and still escaped, with their values.
 pub(super) fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = object.trim_ascii().strip_prefix('{').unwrap_or_default();
     std::iter::from_fn(move || {
@@ -33,23 +33,24 @@ pub(super) fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The value of the member with that name; the last one counts, as for servers.
+/// Returns the value of the member with that name. If there are several, the last one counts, as on
+/// servers.
 pub(super) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     members(object).filter(|(quoted, _)| is_named(quoted, name)).last().map(|(_, value)| value)
 }
 
-/// Whether a name with its quotes says `name`.
+/// Returns true if a quoted name equals `name`.
 pub(super) fn is_named(quoted: &str, name: &str) -> bool {
     let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     inside == name || (inside.contains('\\') && serde_json::from_str::<String>(quoted).is_ok_and(|said| said == name))
 }
 
-/// Whether a value is an object, by its first character.
+/// Returns true if a value is an object, judged by its first character.
 pub(super) fn is_object(value: &str) -> bool {
     value.trim_ascii_start().starts_with('{')
 }
 
-/// Where the value ends that `bytes` begin with.
+/// Returns where the value at the start of `bytes` ends.
 fn value_end(bytes: &[u8]) -> usize {
     match bytes.first() {
         Some(b'"') => string_end(bytes),
@@ -61,7 +62,7 @@ fn value_end(bytes: &[u8]) -> usize {
     }
 }
 
-/// Where the string ends that `bytes` begin with, its quotes included.
+/// Returns where the string at the start of `bytes` ends, including its quotes.
 fn string_end(bytes: &[u8]) -> usize {
     let mut at = 1;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {

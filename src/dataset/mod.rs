@@ -1,5 +1,5 @@
-//! Data sets and traces: files of requests, read row by row. Bytes in, rows out: no file is opened
-//! here, and no clock is read.
+//! Data sets and traces: files of requests, read row by row. This module turns bytes into rows. It
+//! opens no file and reads no clock.
 //!
 //! ```text
 //!  file ─▶ Records ──▶ one format's reader ──▶ Row ──▶ Loader ──▶ Rows: one arena, shared by all
@@ -7,11 +7,11 @@
 //!          an element    one small file each   instant  counts     sent as they stand
 //! ```
 //!
-//! Beyond the memory that they may take, what `Loader` has rendered goes on into a [`Spool`], a file
-//! of which each row is fetched again ahead of its request.
+//! If the rendered rows exceed their memory limit, `Loader` writes them to a [`Spool`]. Each row is
+//! then fetched from this file ahead of its request.
 //!
-//! A row that is not what its format says ends the reading with an error that names its line. A row
-//! that is well-formed and cannot be sent is counted with its reason, and never dropped silently.
+//! A row that violates its format ends the reading with an error that names its line. A row that is
+//! well-formed but cannot be sent is counted with its reason. No row is dropped silently.
 
 mod arena;
 mod bodies;

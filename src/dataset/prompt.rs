@@ -1,4 +1,4 @@
-//! Prompts by column: `{"prompt": …}`, as vLLM's custom data sets and guidellm have them.
+//! Prompts in a column: `{"prompt": …}`, as in vLLM's custom data sets and in guidellm.
 
 use super::columns::{Columns, OUTPUT, PROMPT, missing};
 use super::json::{is_empty_text, is_text, pick, some};
@@ -15,7 +15,7 @@ pub(super) fn row<'a>(line: u64, record: &'a str, columns: &Columns) -> Read<'a>
     let output_tokens = match (output, some(length)) {
         (Some(name), None) => return Err(absent(name)),
         (Some(name), Some(length)) => Some(tokens(line, name, length)?),
-        // A length that nobody has asked for may be of another kind.
+        // The column was not specified, so its values may not be lengths.
         (None, _) => None,
     };
     if output_tokens == Some(0) {

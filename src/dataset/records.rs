@@ -1,20 +1,20 @@
-//! A file as records: one a line, or the elements of one JSON array.
+//! Splits a file into records: one per line, or the elements of one JSON array.
 
 use super::error::ReadError;
 use std::io::BufRead;
 
-/// Largest record: eight times the longest prompt that a profile may hold, and small enough that a
-/// file without line ends is refused early.
+/// Largest record. It is eight times the longest prompt that a profile may contain, and small
+/// enough to reject a file without line ends early.
 pub(super) const MAX_RECORD_BYTES: usize = 32 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How records follow each other.
+/// The arrangement of records in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// One a line.
+    /// One record per line.
     Lines,
-    /// Elements of one array.
+    /// The elements of one array.
     Array,
 }
 
@@ -26,20 +26,20 @@ pub(super) struct Record<'a> {
     pub(super) text: &'a str,
 }
 
-/// Reads records one by one into one buffer.
+/// Reads records one at a time into a single buffer.
 pub(super) struct Records<R> {
     input: R,
     layout: Layout,
-    /// The line that comes next.
+    /// The number of the next line.
     line: u64,
     buffer: Vec<u8>,
-    /// Elements of the array that were read.
+    /// Number of array elements read.
     elements: u64,
     over: bool,
 }
 
 impl<R: BufRead> Records<R> {
-    /// Looks at the first byte that is not blank.
+    /// Determines the layout from the first byte that is not blank.
     pub(super) fn new(mut input: R) -> Result<Self, ReadError> {
         let mut line = 1;
         let start = input.fill_buf().map_err(|error| ReadError::io(line, &error))?;
@@ -58,13 +58,13 @@ impl<R: BufRead> Records<R> {
         self.layout
     }
 
-    /// Whether the next byte is this one.
+    /// Returns true if the next byte is this one, or if the input has ended.
     pub(super) fn begins_with(&mut self, byte: u8) -> Result<bool, ReadError> {
         let next = self.input.fill_buf().map_err(|error| ReadError::io(self.line, &error))?;
         Ok(next.first().is_none_or(|first| *first == byte))
     }
 
-    /// The next record; none at the end.
+    /// Returns the next record. `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {
         if self.over {
             return Ok(None);
@@ -81,12 +81,12 @@ impl<R: BufRead> Records<R> {
         text(&self.buffer, line).map(|text| Some(Record { line, text }))
     }
 
-    /// What is left of the input, for a format that has its own idea of records.
+    /// Returns the remaining input and its line, for a format that defines records differently.
     pub(super) fn into_input(self) -> (R, u64) {
         (self.input, self.line)
     }
 
-    /// The next line that is not blank.
+    /// Reads the next line that is not blank.
     fn next_line(&mut self) -> Result<Option<u64>, ReadError> {
         loop {
             let line = self.line;
@@ -102,7 +102,7 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// The next element of the array, with a comma before all but the first.
+    /// Reads the next element of the array, and the comma before it unless it is the first.
     fn next_element(&mut self) -> Result<Option<u64>, ReadError> {
         let mut next = skip_blank(&mut self.input, &mut self.line)?;
         if self.elements > 0 && next == Some(b',') {
@@ -130,7 +130,7 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// Copies an object up to its closing brace. Whether it is valid is for the parser to say.
+    /// Copies an object up to its closing brace. The parser checks its validity later.
     fn element(&mut self, line: u64) -> Result<(), ReadError> {
         let mut nesting = Nesting::default();
         loop {
@@ -153,7 +153,7 @@ impl<R: BufRead> Records<R> {
     }
 }
 
-/// Where in an object a reader is that sees it in pieces.
+/// The state of a scan of an object that arrives in pieces.
 #[derive(Debug, Default)]
 struct Nesting {
     depth: usize,
@@ -162,7 +162,7 @@ struct Nesting {
 }
 
 impl Nesting {
-    /// Where the object ends that began in an earlier piece or begins with this one.
+    /// Returns where the object ends that began in an earlier piece or at the start of this one.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
@@ -200,7 +200,8 @@ pub(super) fn too_large(line: u64) -> ReadError {
     ReadError::at(line, format!("is larger than {most} MiB: expected rows of at most that size"))
 }
 
-/// Appends the input up to the next line end, which is left out. False at the end of the input.
+/// Appends the input up to the next line end, which is consumed but not appended. Returns false at
+/// the end of the input.
 fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>, line: u64) -> Result<bool, ReadError> {
     loop {
         let bytes = input.fill_buf().map_err(|error| ReadError::io(line, &error))?;
@@ -220,7 +221,7 @@ fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>, line: u64) -> Resul
     }
 }
 
-/// Skips blanks and line ends, and says what comes then.
+/// Skips white space and line ends. Returns the next byte without consuming it.
 fn skip_blank(input: &mut impl BufRead, line: &mut u64) -> Result<Option<u8>, ReadError> {
     loop {
         let bytes = input.fill_buf().map_err(|error| ReadError::io(*line, &error))?;
@@ -238,7 +239,7 @@ fn skip_blank(input: &mut impl BufRead, line: &mut u64) -> Result<Option<u8>, Re
     }
 }
 
-/// A record as text. A NUL byte is what holes in damaged files are made of.
+/// Returns a record as text. NUL bytes are rejected, because they come from holes in damaged files.
 pub(super) fn text(bytes: &[u8], line: u64) -> Result<&str, ReadError> {
     if let Some(at) = memchr::memchr(0, bytes) {
         return Err(ReadError::at(line, format!("has a NUL byte at byte {}: expected text", at + 1)));
@@ -254,7 +255,7 @@ mod tests {
     use proptest::prelude::*;
     use std::io::BufReader;
 
-    /// All records with their lines, read in pieces of `size` bytes; or the error.
+    /// Returns all records with their lines, read in pieces of `size` bytes, or the error.
     fn all(bytes: &[u8], size: usize) -> Result<Vec<(u64, String)>, String> {
         let mut records = Records::new(BufReader::with_capacity(size, bytes)).map_err(|error| error.to_string())?;
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! One row of any format, as its reader hands it on.
+//! One row of any format, as its reader returns it.
 
 use super::error::ReadError;
 use super::json::shown;
@@ -7,33 +7,33 @@ use super::session::Session;
 use crate::units::Nanos;
 use std::borrow::Cow;
 
-/// Most tokens of a prompt or an answer: beyond every model's window.
+/// Most tokens of a prompt or a response. It is beyond every model's context window.
 pub(super) const MAX_TOKENS: u64 = 10_000_000;
 
 /// One row, which borrows from its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row<'a> {
-    /// Its instant as written, in nanoseconds of whatever clock the file has.
+    /// The instant as written, in nanoseconds on the file's clock.
     pub(super) at: Option<i64>,
     pub(super) body: RowBody<'a>,
-    /// The conversation that it is a turn of.
+    /// The conversation that the row is a turn of.
     pub(super) session: Option<Session<'a>>,
-    /// How long it waits after the answer before it.
+    /// How long the row waits after the previous response.
     pub(super) delay: Option<Nanos>,
-    /// How long the answer shall be.
+    /// The length of the response.
     pub(super) output_tokens: Option<u32>,
-    /// The path that it was written for, as a JSON string.
+    /// The path for which the row was written, as a JSON string.
     pub(super) url: Option<&'a str>,
 }
 
 impl<'a> Row<'a> {
-    /// A row that says nothing but what to send.
+    /// Returns a row with nothing but its content.
     pub(super) const fn of(body: RowBody<'a>) -> Self {
         Self { at: None, body, session: None, delay: None, output_tokens: None, url: None }
     }
 }
 
-/// What a row says of the request.
+/// The content of a row's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowBody<'a> {
     /// A prompt as a JSON string, with its quotes.
@@ -46,18 +46,18 @@ pub(super) enum RowBody<'a> {
     Talk(Vec<Said<'a>>),
     /// The whole body as JSON.
     Whole(&'a str),
-    /// So many tokens, in blocks with these numbers, if it says so.
+    /// A number of tokens, and the numbers of their blocks if the row has them.
     Words { tokens: u32, blocks: Vec<u64> },
 }
 
-/// One message of a conversation, as its format has it.
+/// One message of a conversation, in its format's form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Said<'a> {
     pub(super) who: Who,
     pub(super) message: Message<'a>,
 }
 
-/// Who says something.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
     System,
@@ -76,7 +76,7 @@ pub(super) enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// What it says, as JSON.
+    /// Returns the content as JSON.
     pub(super) fn content(self) -> Option<&'a str> {
         match self {
             Self::Object(object) => member(object, "content"),
@@ -84,30 +84,30 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Whether the model calls tools in it.
+    /// Returns true if the model calls tools in the message.
     pub(super) fn calls_tools(self) -> bool {
         matches!(self, Self::Object(object) if member(object, "tool_calls").is_some_and(|calls| calls.starts_with('[')))
     }
 }
 
-/// Where a prompt stands in a request.
+/// The place of a prompt in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
-    /// In the place of one string.
+    /// In place of one string.
     Text,
-    /// In the place of a list of messages.
+    /// In place of a list of messages.
     Messages,
-    /// The same, with calls of tools and their results as items of their own (Responses).
+    /// As [`Form::Messages`], with tool calls and their results as separate items (Responses).
     Items,
-    /// The same, with a system message beside the list, and with calls of tools and their results as
-    /// blocks of content (Anthropic).
+    /// As [`Form::Messages`], with the system message beside the list, and with tool calls and
+    /// their results as content blocks (Anthropic).
     SystemApart,
 }
 
-/// A row, or why it cannot be sent.
+/// A row, or the reason why it cannot be sent.
 pub(super) type Read<'a> = Result<Result<Row<'a>, &'static str>, ReadError>;
 
-/// A number of tokens of a column.
+/// Reads a number of tokens in a column.
 pub(super) fn tokens(line: u64, column: &str, text: &str) -> Result<u32, ReadError> {
     let digits = text.strip_suffix(".0").unwrap_or(text);
     let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();

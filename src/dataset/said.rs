@@ -1,27 +1,27 @@
-//! Messages of chat completions as another API has them: what differs are calls of tools and their
-//! results.
+//! Converts messages of chat completions to the form of another API. The forms differ in tool calls
+//! and their results.
 //!
 //! | Form | A call | A result |
 //! |---|---|---|
 //! | `Messages` | in `tool_calls` of the message | a message of the role `tool` |
 //! | `Items` | an item `function_call` after the message | an item `function_call_output` |
-//! | `SystemApart` | a block `tool_use` in the message's content | a block `tool_result` in a user's message |
+//! | `SystemApart` | a block `tool_use` of the content | a block `tool_result` in a user's message |
 
 use super::json::{is_empty_text, is_text, some};
 use super::members::{elements, is_object, member};
 use super::row::{Form, Message, Who};
 
-/// Writes the messages of one list, one after the other.
+/// Writes the messages of one list in order.
 #[derive(Debug)]
 pub(super) struct Writer {
     form: Form,
-    /// Where the list begins in what is written.
+    /// Where the list begins in the output.
     start: usize,
-    /// The last message holds results of tools, to which others can be added.
+    /// True if the last message contains results of tools, to which others can be added.
     in_results: bool,
 }
 
-/// Where a part of what was written begins and ends, from the list's start.
+/// The start and the end of a part of the output, relative to the list's start.
 pub(super) type Span = (usize, usize);
 
 impl Writer {
@@ -32,8 +32,8 @@ impl Writer {
         Self { form, start, in_results: false }
     }
 
-    /// Appends a message, or says why it cannot be sent. Where its content is, if it is the result of
-    /// a tool.
+    /// Appends a message. Returns the position of its content if it is the result of a tool, or the
+    /// reason why it cannot be sent.
     pub(super) fn write(
         &mut self,
         who: Who,
@@ -67,7 +67,7 @@ impl Writer {
         }
     }
 
-    /// What a tool returns. `adds`: to the results of the message before.
+    /// Writes the result of a tool. If `adds`, it is added to the results in the previous message.
     fn result(&self, object: &str, adds: bool, out: &mut Vec<u8>) -> Result<Span, &'static str> {
         let id = text(object, "tool_call_id").ok_or("a tool result does not name its call (tool_call_id)")?;
         let content = text(object, "content").ok_or("a tool result is not text")?;
@@ -76,7 +76,7 @@ impl Writer {
             _ => (r#"{"type":"tool_result","tool_use_id":"#, r#","content":"#, "}]}"),
         };
         if adds {
-            // The brackets that closed the message.
+            // Removes the brackets that closed the message.
             out.truncate(out.len() - "]}".len());
             out.push(b',');
         } else if self.form == Form::SystemApart {
@@ -89,7 +89,7 @@ impl Writer {
     }
 }
 
-/// A message with nothing but content.
+/// Writes a message that only has content.
 fn said(who: Who, content: &str, out: &mut Vec<u8>) {
     let role = match who {
         Who::System => "system",
@@ -100,7 +100,7 @@ fn said(who: Who, content: &str, out: &mut Vec<u8>) {
     push(out, &[r#"{"role":""#, role, r#"","content":"#, content, "}"]);
 }
 
-/// A call of a tool: its id, name and arguments as they are written.
+/// A tool call: its id, name and arguments as raw JSON.
 type Call<'a> = (&'a str, &'a str, &'a str);
 
 fn calls(object: &str) -> impl Iterator<Item = Result<Call<'_>, &'static str>> {
@@ -115,7 +115,8 @@ fn calls(object: &str) -> impl Iterator<Item = Result<Call<'_>, &'static str>> {
     })
 }
 
-/// The Responses API: what is said is a message, and each call an item of its own.
+/// Writes a model's message for the Responses API. The text is a message, and each call a separate
+/// item.
 fn items(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str> {
     if let Some(content) = spoken(object)? {
         said(Who::Model, content, out);
@@ -134,7 +135,7 @@ fn items(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str> 
     Ok(None)
 }
 
-/// Anthropic's API: what is said and each call is a block.
+/// Writes a model's message for Anthropic's API. The text and each call are blocks.
 fn blocks(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str> {
     push(out, &[r#"{"role":"assistant","content":["#]);
     let spoken = spoken(object)?;
@@ -144,7 +145,7 @@ fn blocks(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str>
     for (i, call) in calls(object).enumerate() {
         let (id, name, arguments) = call?;
         let plain = if is_text(arguments) { serde_json::from_str(arguments).ok() } else { Some(arguments.to_owned()) };
-        // Nothing at all is how some servers call a tool without arguments.
+        // Some servers send empty arguments for a call without arguments.
         let plain = plain.map(|text: String| if text.trim().is_empty() { "{}".to_owned() } else { text });
         let is_map = |text: &String| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
         let input = plain.filter(is_map).ok_or("the arguments of a tool call are not a JSON object")?;
@@ -155,7 +156,7 @@ fn blocks(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str>
     Ok(None)
 }
 
-/// What the model says beside its calls.
+/// Returns the text of a message with tool calls.
 fn spoken(object: &str) -> Result<Option<&str>, &'static str> {
     match some(member(object, "content")) {
         None => Ok(None),
@@ -165,7 +166,7 @@ fn spoken(object: &str) -> Result<Option<&str>, &'static str> {
     }
 }
 
-/// A member that is a string, with its quotes.
+/// Returns a member that is a string, with its quotes.
 fn text<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     member(object, name).filter(|value| is_text(value))
 }

@@ -4,16 +4,16 @@ use crate::units::Nanos;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Which conversation a row belongs to, as its format says it. Values are JSON, as written.
+/// The conversation of a row, as given by its format. Values are raw JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Session<'a> {
-    /// All rows of that name (`AIPerf`).
+    /// The conversation of all rows with that name (`AIPerf`).
     Named(&'a str),
-    /// The one that the row's parent belongs to (Bailian).
+    /// The conversation of the row's parent (Bailian).
     Chat { id: &'a str, parent: Option<&'a str> },
 }
 
-/// Which conversation each row belongs to, and how long it waits for the answer before it.
+/// The conversation of each row, and how long the row waits after the previous response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
     rows: Vec<Link>,
@@ -24,13 +24,13 @@ pub struct Links {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Link {
     session: u32,
-    /// The row has an instant of its own.
+    /// True if the row has its own instant.
     is_dated: bool,
     pause: Nanos,
 }
 
 impl Links {
-    /// The conversation of a row, if it has rows already.
+    /// Returns the conversation of a row, if earlier rows belong to it.
     pub(super) fn find(&self, session: Option<Session<'_>>) -> Option<u32> {
         let name = match session? {
             Session::Named(name) => name,
@@ -39,7 +39,7 @@ impl Links {
         self.known.get(name).copied()
     }
 
-    /// Adds a row that can be sent. `found` is what `find` says of it.
+    /// Adds a row that can be sent. `found` is the result of `find` for it.
     pub(super) fn push(&mut self, session: Option<Session<'_>>, found: Option<u32>, is_dated: bool, pause: Nanos) {
         let number = found.unwrap_or_else(|| {
             self.sessions += 1;
@@ -51,35 +51,36 @@ impl Links {
         self.rows.push(Link { session: number, is_dated, pause });
     }
 
-    /// Nothing is added any more.
+    /// Ends the adding of rows and frees memory.
     pub(super) fn finish(&mut self) {
         self.known = HashMap::new();
         self.rows.shrink_to_fit();
     }
 }
 
-/// A row as a turn.
+/// A row that is a turn of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionTurn {
     pub row: u32,
-    /// When it is due, from the first turn on. None: it has no instant of its own.
+    /// When the turn is due, relative to the first turn. `None` if the row has no instant of its
+    /// own.
     pub due: Option<Nanos>,
-    /// How long it waits after the answer before it, at least.
+    /// Shortest wait after the previous response.
     pub pause: Nanos,
 }
 
-/// Conversations, each with its turns in order.
+/// Conversations with their turns in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sessions {
-    /// Where the turns of each begin.
+    /// Index of each conversation's first turn.
     begins: Vec<u32>,
     turns: Vec<SessionTurn>,
 }
 
 impl Sessions {
-    /// The conversations of some rows, in the order of their first rows. `instants` are those of all
-    /// rows, and `scaled` makes of a length of time what it is in the test. Rows are counted from the
-    /// first of these on.
+    /// Groups rows into conversations, in the order of their first rows. `instants` are those of
+    /// all rows. `scaled` converts a duration in the file to one in the test. The row numbers in
+    /// turns are relative to the start of `rows`.
     pub fn new(links: &Links, rows: Range<usize>, instants: &[Nanos], scaled: impl Fn(Nanos) -> Nanos) -> Self {
         let mut numbers: HashMap<u32, usize> = HashMap::new();
         let mut sessions: Vec<Vec<usize>> = Vec::new();
@@ -111,7 +112,7 @@ impl Sessions {
         self.begins.is_empty()
     }
 
-    /// The turns of a conversation; numbers beyond the last begin again.
+    /// Returns the turns of a conversation. Numbers beyond the last wrap around.
     pub fn turns(&self, number: u64) -> &[SessionTurn] {
         let Some(number) = number.checked_rem(self.begins.len() as u64) else { return &[] };
         let number = number as usize;
@@ -119,18 +120,18 @@ impl Sessions {
         &self.turns[self.begins[number] as usize..end]
     }
 
-    /// The row of a turn, from 0. After the last turn, that of the last.
+    /// Returns the row of a turn, counted from 0. Turns beyond the last have the last one's row.
     pub fn row(&self, number: u64, turn: usize) -> usize {
         let turns = self.turns(number);
         turns.get(turn).or(turns.last()).map_or(0, |turn| turn.row as usize)
     }
 
-    /// The first rows of all, in order.
+    /// Returns the first row of each conversation, in order.
     pub fn firsts(&self) -> impl Iterator<Item = usize> {
         self.begins.iter().map(|begin| self.turns[*begin as usize].row as usize)
     }
 
-    /// The longest that a conversation pauses, in all.
+    /// Returns the longest sum of a conversation's pauses.
     pub fn longest_pauses(&self) -> Nanos {
         let sum = |number| self.turns(number).iter().fold(Nanos::ZERO, |sum, turn| sum.saturating_add(turn.pause));
         (0..self.len() as u64).map(sum).max().unwrap_or_default()

@@ -1,18 +1,18 @@
 //! `ShareGPT`: `{"id", "conversations":[{"from":"human"|"gpt"|…, "value"},…]}`. The prompt is the
-//! first turn, if a person says it.
+//! first turn, which must come from a user.
 
 use super::error::ReadError;
 use super::json::{is_empty_text, is_text, pick, some};
 use super::members::{elements, member};
 use super::row::{Message, Read, Row, RowBody, Said, Who};
 
-/// Turns that come before a conversation begins.
+/// Turns that may come before a conversation begins.
 const BEFORE: [&str; 1] = ["\"system\""];
 const PERSON: [&str; 2] = ["\"human\"", "\"user\""];
 
 const MODEL: [&str; 5] = ["\"gpt\"", "\"assistant\"", "\"chatgpt\"", "\"bing\"", "\"bard\""];
 
-/// The whole conversation.
+/// Reads the whole conversation.
 pub(super) fn talk(line: u64, record: &str) -> Read<'_> {
     let mut said = Vec::new();
     for turn in elements(conversations(line, record)?) {
@@ -47,7 +47,7 @@ pub(super) fn row(line: u64, record: &str) -> Read<'_> {
     })
 }
 
-/// The list of turns.
+/// Returns the list of turns.
 fn conversations(line: u64, record: &str) -> Result<&str, ReadError> {
     let [conversations] = pick(line, record, ["conversations"])?;
     let Some(conversations) = conversations else {

@@ -1,30 +1,31 @@
-//! Rows that do not fit into memory. Their bytes lie in a file of their own, as they will be sent,
-//! so that nothing is read, checked or rendered twice, and the data set itself may change meanwhile.
+//! Rows that do not fit into memory. Their bytes are in a file of their own, rendered as they will
+//! be sent. So nothing is read, checked or rendered twice, and the data set itself may change
+//! meanwhile.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// A file that takes what does not fit into memory. It vanishes with its last user.
+/// A file for the rows that do not fit into memory. It disappears when its last user drops it.
 pub trait Spool: Send + Sync {
-    /// Writes all bytes at `start`, in bytes from the beginning.
+    /// Writes all bytes at offset `start`.
     fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()>;
 
-    /// Fills `into` with the bytes at `start`. Fewer bytes than that are an error.
+    /// Fills `into` with the bytes at offset `start`. Fails if there are fewer bytes.
     fn read_at(&self, into: &mut [u8], start: u64) -> io::Result<()>;
 }
 
-/// Makes a spool when it is needed.
+/// Creates a spool when it is needed.
 pub type MakeSpool<'a> = dyn FnMut() -> io::Result<Arc<dyn Spool>> + 'a;
 
 /// The bytes of rows that are not in memory.
 #[derive(Clone)]
 pub(super) struct Spooled {
     pub(super) file: Arc<dyn Spool>,
-    /// Bytes that were written.
+    /// Number of bytes written.
     pub(super) written: u64,
-    /// Of each row, what it sends. Two of ten million rows that differ have the same with a chance
-    /// of 1 in 100,000.
+    /// A hash of each row's content. The chance that two different rows among ten million have the
+    /// same hash is about 1 in 370,000.
     pub(super) hashes: Vec<u64>,
 }
 
@@ -42,7 +43,7 @@ impl PartialEq for Spooled {
 
 impl Eq for Spooled {}
 
-/// In memory, for tests.
+/// A spool in memory, for tests.
 #[cfg(test)]
 impl Spool for std::sync::Mutex<Vec<u8>> {
     fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {

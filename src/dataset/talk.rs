@@ -1,4 +1,4 @@
-//! Conversations as they are written into the arena.
+//! Writes conversations into the arena.
 
 use super::arena::Rows;
 use super::row::{Form, Said, Who};
@@ -7,7 +7,7 @@ use super::script::{TOOL, number, range};
 
 const NO_BEGINNING: &str = "the conversation does not begin with a user";
 
-/// Writes a conversation into the arena, or says why it cannot be sent.
+/// Writes a conversation into the arena, or returns why it cannot be sent.
 pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form) -> Result<(), &'static str> {
     let start = rows.next_start();
     let mut points = Points::default();
@@ -24,7 +24,7 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form) -> Result<(),
         if *who == Who::Model {
             points.speak(out.len() - start)?;
         }
-        // A comma stands before all but the first.
+        // A comma precedes all messages but the first.
         let at = out.len() - start;
         let at = if at > 1 { at + 1 } else { at };
         let result = writer.write(*who, *message, out)?;
@@ -35,7 +35,7 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form) -> Result<(),
     let Some(last) = points.all.last().map(|point| range(*point).1) else {
         return Err("it has no user message");
     };
-    // The last reply is for the server to give.
+    // The server generates the last reply, so a recorded one is dropped.
     out.truncate(start + last);
     if let Some(system) = system {
         out.extend_from_slice(b",\"system\":");
@@ -45,19 +45,19 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form) -> Result<(),
     Ok(())
 }
 
-/// The points of a conversation, while it is written.
+/// The points of a conversation that is being written.
 #[derive(Debug, Default)]
 struct Points {
     all: Vec<u64>,
     results: Vec<u64>,
-    /// Where what was said since the last reply begins.
+    /// Start of the messages since the last reply.
     since: Option<usize>,
     by_user: bool,
     by_tool: bool,
 }
 
 impl Points {
-    /// The model speaks, at `at`.
+    /// Adds a point at `at`, where the model replies.
     fn speak(&mut self, at: usize) -> Result<(), &'static str> {
         if self.all.is_empty() && !self.by_user {
             return Err(NO_BEGINNING);
@@ -66,7 +66,7 @@ impl Points {
         Ok(())
     }
 
-    /// What was said ends there.
+    /// Ends the messages since the last reply at `at`.
     fn end(&mut self, at: usize) {
         let says = self.by_user || self.by_tool;
         if let Some(from) = self.since.take().filter(|_| says) {
@@ -75,7 +75,7 @@ impl Points {
         (self.by_user, self.by_tool) = (false, false);
     }
 
-    /// Somebody says something, at `at`. `result` is where a tool's is.
+    /// Adds a message that begins at `at`. `result` is the position of a tool's result.
     fn say(&mut self, who: Who, result: Option<Span>, at: usize) -> Result<(), &'static str> {
         if who == Who::Model {
             return Ok(());

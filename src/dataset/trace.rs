@@ -1,6 +1,7 @@
-//! Traces as JSON: Mooncake's, `AIPerf`'s superset of it, Bailian's, and any with named columns.
+//! JSON traces: Mooncake's, `AIPerf`'s superset of it, Bailian's, and any with named columns.
 //!
-//! A row says how many tokens its prompt has, and as a rule in which blocks, by number: equal
+//! A row specifies the number of tokens of its prompt, and usually its blocks by number. Equal
+//! numbers stand for equal text. `AIPerf` also has rows with a text, messages or a whole body.
 //! numbers are equal text. `AIPerf` also has rows that bring a text, messages or a whole body.
 
 use super::columns::{AT, Columns, INPUT, OUTPUT, missing};
@@ -12,7 +13,7 @@ use super::row::{Read, Row, RowBody, tokens};
 use super::session::Session;
 use crate::units::{Nanos, plural};
 
-/// How a trace's numbers are meant.
+/// The interpretation of a trace's numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JsonTrace<'c> {
     pub(super) unit: Unit,
@@ -52,7 +53,7 @@ impl JsonTrace<'_> {
         let delay = delay.map(|delay| instant(line, "delay", delay, self.unit)).transpose()?;
         let session = match (session, chat) {
             (Some(name), _) => Some(Session::Named(name)),
-            // -1 is the parent of the first row.
+            // The first row of a conversation has the parent -1.
             (None, Some(id)) => Some(Session::Chat { id, parent: parent.filter(|parent| *parent != "-1") }),
             (None, None) => None,
         };
@@ -80,7 +81,7 @@ impl JsonTrace<'_> {
         Ok(body.map(|body| Row { at: when, output_tokens, session, delay, ..Row::of(body) }))
     }
 
-    /// A prompt of so many tokens, in the blocks that are told.
+    /// Returns a prompt of this many tokens, in the given blocks.
     fn words(
         self,
         line: u64,

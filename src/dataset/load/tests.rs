@@ -31,14 +31,14 @@ fn read(text: impl AsRef<[u8]>, options: &Options) -> Result<Loaded, String> {
     load(&mut Cursor::new(text.as_ref()), options, &mut nothing).map_err(|error| error.to_string())
 }
 
-/// The same with a spool for what needs more than `most` bytes.
+/// Reads with a spool for data beyond `most` bytes.
 fn read_spooled(text: impl AsRef<[u8]>, options: &Options, most: u64) -> Result<Loaded, String> {
     let mut spool = || Ok(Arc::new(Mutex::new(Vec::new())) as Arc<dyn Spool>);
     let options = Options { most_memory: most, ..options.clone() };
     load(&mut Cursor::new(text.as_ref()), &options, &mut spool).map_err(|error| error.to_string())
 }
 
-/// A file of `tests/samples`.
+/// Reads a file of `tests/samples`.
 fn sample(name: &str, options: &Options) -> Loaded {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
     read(std::fs::read(path).expect("a sample"), options).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -51,7 +51,8 @@ fn text_of(loaded: &Loaded, row: usize) -> &str {
     }
 }
 
-/// Rows read, rows that can be sent, and for each reason count and first line.
+/// Returns the number of rows read and of rows that can be sent, and each reason with count and
+/// first line.
 fn counts(loaded: &Loaded) -> (u64, usize, Vec<(&str, u64, u64)>) {
     let unused = loaded.facts.unused.iter().map(|u| (u.reason.as_str(), u.rows, u.first_line)).collect();
     (loaded.facts.rows, loaded.rows.len(), unused)
@@ -145,7 +146,7 @@ fn bodies_are_sent_byte_for_byte_and_patched_only_if_told() {
     for (row, line) in file.lines().enumerate() {
         assert_eq!(loaded.rows.body(row, &[]), Body::Whole(line.as_bytes()));
     }
-    // Half of a batch's rows are refused, for two reasons.
+    // Half of a batch's rows are rejected, for two reasons.
     let error = {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/batch.jsonl");
         read(std::fs::read(path).expect("a sample"), &options()).expect_err("no streams")
@@ -358,7 +359,7 @@ proptest! {
         let _ = read(&bytes, &if is_trace { trace() } else { options() });
     }
 
-    /// What looks like a row, with parts missing or damaged.
+    /// Rows with missing or damaged parts.
     #[test]
     fn damaged_rows_break_nothing(at in 0usize..2000, byte: u8, name in 0usize..11) {
         let names = ["sharegpt.json", "chat.jsonl", "prompt.jsonl", "batch.jsonl", "body.jsonl", "prompts.csv",
@@ -373,7 +374,7 @@ proptest! {
     }
 }
 
-/// Conversations of one row each.
+/// Reads conversations of one row each.
 fn talk(row: &str, form: Form) -> Result<Loaded, String> {
     let options = Options { talk: true, form, ..options() };
     read(row, &options)
@@ -405,7 +406,7 @@ fn a_conversation_is_cut_where_the_model_speaks() {
     assert!(utf8(script.until(1)).ends_with(r#""2b"}"#) && utf8(script.until(1)).starts_with(first));
     assert_eq!(utf8(script.said(1)), r#"{"role":"user","content":"2"},{"role":"user","content":"2b"}"#);
     assert_eq!((utf8(script.tail()), utf8(script.until(9)), utf8(script.said(9))), ("", "", ""));
-    // Where the API has it, the system's message stands beside the list.
+    // In this form, the system message is beside the list.
     let apart = talk(row, Form::SystemApart).expect("a conversation");
     let script = self::script(&apart);
     assert_eq!((utf8(script.until(0)), utf8(script.tail())), (r#"[{"role":"user","content":"1"}"#, r#","system":"S""#));
@@ -441,7 +442,8 @@ fn results_of_tools_belong_to_their_turn() {
     }
 }
 
-/// A chat with two calls at once, as the APIs want it: all that is sent before the last reply.
+/// Returns everything sent before the last reply of a chat with two simultaneous calls, in that
+/// form.
 fn in_form(form: Form) -> serde_json::Value {
     let row = r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"\u0078"},
         {"role":"assistant","content":"so","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"n\": 1}"}},
@@ -461,7 +463,7 @@ fn in_form(form: Form) -> serde_json::Value {
         assert!(sent["list"].is_array());
     }
     let whole = serde_json::from_str(&text(last)).expect("JSON");
-    // What is sent as one request is the same.
+    // The same content results if it is sent as a single request.
     let alone = read(&row, &Options { form, ..options() }).expect("a row");
     let alone: serde_json::Value = serde_json::from_str(&format!("{{\"list\":{}}}", text_of(&alone, 0))).expect("JSON");
     assert_eq!(alone, whole);
@@ -594,7 +596,7 @@ fn rows_that_do_not_fit_into_memory_are_the_same_rows() {
         let file = if name == "chat.jsonl" { [&file[..], &file].concat() } else { file };
         let whole = read(&file, &options).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((whole.rows.spooled_bytes(), whole.rows.must_be_fetched(0)), (None, false));
-        // As late as can be, and as early as its index allows.
+        // The spool starts as late as possible, and as early as the index in memory allows.
         let late = read_spooled(&file, &options, whole.rows.memory() as u64 - 1).expect("its index fits");
         for most in [whole.rows.memory() as u64 - 1, late.rows.memory() as u64] {
             let spooled = read_spooled(&file, &options, most);
@@ -628,7 +630,7 @@ fn a_spool_is_used_only_beyond_the_memory_and_its_index_has_to_fit() {
     assert!(error.contains("cannot be put into a file: no place; set TMPDIR to a folder with room"), "{error}");
 }
 
-/// Of each conversation: rows, instants in ms and pauses in ms.
+/// Returns each conversation's rows, with instants and pauses in ms.
 fn sessions(file: &str) -> Vec<Vec<(u32, Option<u64>, u64)>> {
     let loaded = read(file, &Options { sessions: true, ..trace() }).expect("a trace");
     let links = loaded.links.expect("asked for");
@@ -657,7 +659,8 @@ fn rows_of_a_session_are_turns_in_their_order() {
         vec![(2, Some(0), 0)],
     ];
     assert_eq!(sessions(&file), expected);
-    // Without conversations a row without an instant cannot be sent, nor as the first of its session.
+    // A row without an instant cannot be sent outside a conversation, nor as the first of its
+    // session.
     let reasons = |options: &Options| -> Vec<(String, u64)> {
         let file = file.replace("\"timestamp\":7,", "\"delay\":7,");
         let unused = read(file, options).expect("a trace").facts.unused;
@@ -679,7 +682,7 @@ fn chats_of_bailian_follow_their_parents() {
             "{{\"chat_id\":{id},\"parent_chat_id\":{parent},\"timestamp\":{at},\"input_length\":9,\"output_length\":3}}\n"
         )
     };
-    // 7's parent is not in the file.
+    // The parent of 7 is not in the file.
     let file = [row(1, -1, 1), row(2, -1, 1), row(3, 1, 2), row(7, 99, 2), row(8, 3, 4)].concat();
     let at = |row, ms| (row, Some(ms), 0);
     assert_eq!(sessions(&file), [vec![at(0, 0), at(2, 1_000), at(4, 3_000)], vec![at(1, 0)], vec![at(3, 0)]]);
