@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `Messages` | in `tool_calls` of the message | a message of the role `tool` |
 //! | `Items` | an item `function_call` after the message | an item `function_call_output` |
-//! | `SystemApart` | a block `tool_use` of the content | a block `tool_result` in a user's message |
+//! | `SystemApart` | a block `tool_use` of the content | a block `tool_result` in a user message |
 
 use super::json::{is_empty_text, is_text, some};
 use super::members::{elements, is_object, member};

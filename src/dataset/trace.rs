@@ -2,7 +2,6 @@
 //!
 //! A row specifies the number of tokens of its prompt, and usually its blocks by number. Equal
 //! numbers stand for equal text. `AIPerf` also has rows with a text, messages or a whole body.
-//! numbers are equal text. `AIPerf` also has rows that bring a text, messages or a whole body.
 
 use super::columns::{AT, Columns, INPUT, OUTPUT, missing};
 use super::error::ReadError;
