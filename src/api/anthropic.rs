@@ -85,8 +85,8 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     let (mut chunk, mut token, mut odd) = (Chunk::default(), None, false);
     let is_json = scan(data, notes, |json| {
         chunk.read(json)?;
-        // Without a type, the event's name gives the meaning, and templates do not see the name. A
-        // template cannot tell either which of two usage objects counts.
+        // Without a type, the event's name gives the meaning, and templates do not see the name.
+        // Nor can a template tell which of two usage objects counts.
         if chunk.kind == Value::Null || (chunk.usage.is_some() && chunk.of_message.is_some()) {
             json.unlearnable();
         }

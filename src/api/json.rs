@@ -133,7 +133,7 @@ pub(super) fn is_error(error: Value<'_>, object: Value<'_>) -> bool {
     error.is_error() || object.is("error")
 }
 
-/// Whether an event looks like an error from a component in front of the API, in that component's
+/// True if an event looks like an error from a component in front of the API, in that component's
 /// own format: a web framework's `{"detail":…}`, a gateway's `{"message":…}` or `{"errors":[…]}`.
 /// The API's reader decides whether the object is an event of the API after all.
 #[derive(Debug, Default, Clone, Copy)]

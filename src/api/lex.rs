@@ -1,7 +1,7 @@
 //! The smallest parts of JSON: the ends of strings and numbers. The grammar is that of RFC 8259,
 //! sections 6 and 7.
 
-/// Most digits of a token count. Any number with so few digits fits a `u32`, and real counts are
+/// Maximum digits of a token count. Any number with so few digits fits a `u32`, and real counts are
 /// far smaller.
 const MAX_DIGITS: usize = 9;
 
@@ -27,8 +27,8 @@ fn text_with_more(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += plain(&bytes[at..]);
     }
-    // JSON exchanged between systems is UTF-8 (RFC 8259, section 8.1). A string that is not is
-    // rejected, so that it counts neither as a token nor as empty.
+    // JSON exchanged between systems is UTF-8 (RFC 8259, section 8.1). Other strings are rejected,
+    // so that they count neither as tokens nor as empty.
     (is_ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
 }
 
@@ -111,9 +111,9 @@ fn digits(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// Marks the *first* byte of a word that is not a digit by its high bit, as in [`special`]. `x +
-/// 0x46` sets the bit above `9`, and `x - 0x30` borrows below `0`. A byte that carries or borrows
-/// out is itself marked.
+/// Marks the *first* byte of a word that is not a digit by its high bit, as in [`special`].
+/// `x + 0x46` sets the bit above `9`, and `x - 0x30` borrows below `0`. A byte that carries or
+/// borrows out is itself marked.
 #[inline]
 const fn not_digit(word: u64) -> u64 {
     let above_nine = word.wrapping_add(ONES * (0x7f - b'9' as u64));
@@ -282,7 +282,7 @@ mod tests {
                 prop_assert!(!bytes[..end].iter().any(|byte| *byte < 0x20));
             } else {
                 let json = [b"\"", &bytes[..]].concat();
-                // Nothing is rejected that is a complete valid string.
+                // A complete valid string is never rejected.
                 prop_assert!(serde_json::from_slice::<&RawValue>(&json).is_err());
             }
         }

@@ -2,7 +2,7 @@
 //! handles bytes only. It knows no sockets and no clock.
 //!
 //! A [`Reader`] returns the same results as [`Api::read_event`] and [`Api::read_body`]. Workers use
-//! it because it recognises data like that which it has seen before.
+//! it because it is faster: it recognises data that resembles earlier data.
 //!
 //! To add an API, write a file with its `Spec` and add a row to the table below.
 

@@ -70,8 +70,8 @@ fn read_embeddings(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Fla
     }
 }
 
-/// Returns true if the value is a filled list in which every embedding is present. An embedding is
-/// a list of numbers, or a text if the request asked for that.
+/// Returns true if the value is a non-empty list in which every embedding is present. An embedding
+/// is a list of numbers, or a text if the request asked for that.
 fn vectors(json: &mut Scanner<'_, '_>) -> Option<bool> {
     let (mut all, mut there) = (0_u32, 0_u32);
     json.list(|json| {

@@ -1,4 +1,4 @@
-//! `OpenAI`'s image generation. It is only checked that it works, because it has no tokens to time.
+//! `OpenAI`'s image generation. Only its success is checked, because it has no tokens to time.
 
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
@@ -75,7 +75,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
 }
 
-/// Returns true if the value is a filled list in which every picture has content.
+/// Returns true if the value is a non-empty list in which every picture has content.
 fn pictures(json: &mut Scanner<'_, '_>) -> Option<bool> {
     let (mut all, mut missing) = (0, 0);
     json.list(|json| {

@@ -1,5 +1,5 @@
-//! Reads responses like the [`Api`] does, but faster. A [`Template`] recognises data like that
-//! which was seen before.
+//! Reads responses like the [`Api`] does, but faster. A [`Template`] recognises data that resembles
+//! earlier data.
 
 use super::json::{self, Data};
 use super::scan::Notes;
@@ -10,10 +10,10 @@ use crate::metrics::TokenUsage;
 use crate::wire::sse;
 use std::sync::Arc;
 
-/// Most templates of one reader. A chat completions stream has events of four or five shapes (role,
-/// tokens, reasoning, finish, usage). A stream of the Responses API with reasoning has fifteen.
-/// Each shape is worth a template: in short streams the rare shapes cost more than all tokens
-/// together. If there are more shapes, the template that was not used for longest is dropped.
+/// Maximum number of templates per reader. A chat completions stream has events of four or five
+/// shapes (role, tokens, reasoning, finish, usage). A stream of the Responses API with reasoning
+/// has fifteen. Each shape is worth a template: in short streams the rare shapes cost more than all
+/// tokens together. If there are more shapes, the least recently used template is dropped.
 const MAX_TEMPLATES: usize = 24;
 
 /// Limit of a reader's credit, which decides whether it still tries to recognise and to learn. With

@@ -55,7 +55,7 @@ pub(super) enum Value<'a> {
     Nested(&'a [u8]),
 }
 
-/// What is known of a value that is only tested for content.
+/// The result of testing a value for content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) is_filled: bool,
@@ -378,7 +378,7 @@ impl<'a> Value<'a> {
         matches!(self, Self::Text(_) | Self::Escaped(_)) && self.is_filled()
     }
 
-    /// Returns the string, or `otherwise` for `null`. Other kinds are empty.
+    /// Returns the string, or `otherwise` for `null`. Other kinds result in an empty string.
     pub(super) fn word(&self, otherwise: &'a [u8]) -> Cow<'a, [u8]> {
         match self {
             Self::Null => Cow::Borrowed(otherwise),

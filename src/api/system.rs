@@ -66,7 +66,7 @@ pub(super) const STATS: Spec = Spec {
     ..GET
 };
 
-/// Most checks of a response.
+/// Maximum number of checks of a response.
 const MAX_CHECKS: usize = 4;
 
 /// Returns the first check that fails, or an answer if all hold. JSON that is not an object has no

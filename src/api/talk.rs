@@ -1,5 +1,5 @@
-//! Conversations: how the reply of one turn becomes messages of the next request. Each
-//! dialect has its own form:
+//! Conversations: how the reply of one turn becomes messages of the next request. Each dialect has
+//! its own form:
 //!
 //! - `Chat`: the reply is `{"role":"assistant","content":…,"tool_calls":[…]}`. The result of a tool
 //!   is `{"role":"tool","tool_call_id":…,"content":…}`.
@@ -16,7 +16,7 @@ use serde_json::Value;
 /// Appends the result of the call with that number, as JSON.
 pub type Results<'a> = &'a dyn Fn(usize, &mut Vec<u8>);
 
-/// Most bytes of text, and of call arguments, in one reply. A longer reply is truncated and its
+/// Maximum bytes of text, and of call arguments, in one reply. A longer reply is truncated and its
 /// request fails.
 const MAX_REPLY_BYTES: usize = 16 * 1024 * 1024;
 

@@ -31,8 +31,8 @@ use crate::metrics::TokenUsage;
 /// Larger data is not learned from, although it can still be recognised. Events have a few hundred
 /// bytes and plain responses a few thousand. A template keeps a copy.
 pub(super) const MAX_LEARNED_BYTES: usize = 16 * 1024;
-/// Most holes of a template. Events have a dozen. Data with more holes contains lists of
-/// probabilities, whose lengths differ anyway.
+/// Maximum number of holes in a template. Events have a dozen. Data with more holes contains lists
+/// of probabilities, whose lengths differ anyway.
 pub(super) const MAX_HOLES: usize = 64;
 
 /// A place in the learned data whose content may be replaced.

@@ -51,7 +51,7 @@ impl Columns {
 
 /// Returns the error that a column is missing.
 pub(super) fn missing(line: u64, name: &str, present: &[&str]) -> ReadError {
-    /// Most names listed in a message.
+    /// Maximum number of names listed in a message.
     const MOST: usize = 12;
     let mut shown: Vec<String> = present.iter().take(MOST).map(|name| super::json::shown(name)).collect();
     if present.len() > MOST {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Most characters of a value that a message quotes.
+/// Maximum characters of a value that a message quotes.
 const SHOWN: usize = 40;
 
 /// Returns the raw values of these names in a record. If a name occurs twice, the last one counts.

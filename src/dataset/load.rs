@@ -24,7 +24,7 @@ use std::io::{self, BufRead, BufReader};
 const GZIP: &[u8] = b"\x1f\x8b";
 /// Number of bytes read at a time.
 const READ_BYTES: usize = 256 << 10;
-/// Most rows. They are numbered with 32 bits.
+/// Maximum number of rows. They are numbered with 32 bits.
 const MAX_ROWS: usize = 1 << 31;
 
 /// How to read a file, and how to render its rows.
@@ -43,7 +43,7 @@ pub struct Options {
     pub patch_model: Option<String>,
     /// The end of the path for which a batch's row must have been written.
     pub url_end: &'static str,
-    /// Most memory for rows, in bytes. Beyond it, their bytes are written to a spool.
+    /// Maximum memory for rows, in bytes. Beyond it, their bytes are written to a spool.
     pub most_memory: u64,
     /// True if rows are conversations to send turn by turn.
     pub talk: bool,

@@ -3,7 +3,7 @@
 use super::error::ReadError;
 use std::io::BufRead;
 
-/// Largest record. It is eight times the longest prompt that a profile may contain, and small
+/// Maximum record size: eight times the longest prompt that a profile may contain, and small
 /// enough to reject a file without line ends early.
 pub(super) const MAX_RECORD_BYTES: usize = 32 << 20;
 

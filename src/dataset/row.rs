@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::units::Nanos;
 use std::borrow::Cow;
 
-/// Most tokens of a prompt or a response. It is beyond every model's context window.
+/// Maximum tokens of a prompt or a response. The number is beyond every model's context window.
 pub(super) const MAX_TOKENS: u64 = 10_000_000;
 
 /// One row, which borrows from its record.

@@ -65,7 +65,7 @@ pub struct SessionTurn {
     /// When the turn is due, relative to the first turn. `None` if the row has no instant of its
     /// own.
     pub due: Option<Nanos>,
-    /// Shortest wait after the previous response.
+    /// Minimum wait after the previous response.
     pub pause: Nanos,
 }
 

@@ -12,7 +12,7 @@ use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// Most points for a slope. More points are reduced by medians. A slope examines all pairs of
+/// Maximum points for a slope. More are reduced by medians. A slope examines all pairs of
 /// points. Neighbouring seconds of a process's memory are nearly equal, which the band would take
 /// for independent evidence.
 const MAX_POINTS: usize = 60;

@@ -7,8 +7,8 @@
 use crate::units::Nanos;
 use std::num::NonZeroU32;
 
-/// Longest example: a status line and an error message. The report prints it, so it must not become
-/// a copy of the response.
+/// Maximum length of an example: a status line and an error message. The report prints it, so it
+/// must not become a copy of the response.
 pub const MAX_EXAMPLE_BYTES: usize = 200;
 
 /// The failures of one class.

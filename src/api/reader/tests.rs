@@ -256,7 +256,7 @@ fn every_field_that_is_read_is_known() {
     }
 }
 
-/// Data without a type means what the event's name says, and templates do not see the name.
+/// If data has no type, the event's name gives its meaning, and templates do not see the name.
 #[test]
 fn data_without_a_type_is_never_recognised() {
     let delta = br#"{"delta":"Hi","text":"Hi","item_id":"1"}"#;
