@@ -298,7 +298,7 @@ impl Rows {
         self.find_repeats();
     }
 
-    /// Ends the adding of rows and finds rows that repeat others.
+    /// Finds rows that repeat others, after the last row has been added.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.write_out()?;
         self.bytes.shrink_to_fit();

@@ -13,7 +13,7 @@ pub(super) fn row(line: u64, record: &str) -> Read<'_> {
 /// Reads the whole conversation.
 pub(super) fn talk(line: u64, record: &str) -> Read<'_> {
     let messages = messages(line, record)?;
-    // Errors in the file get the same messages in both cases.
+    // Errors in the file are reported in the same words as by `row`.
     if let Err(reason) = body(line, messages)? {
         return Ok(Err(reason));
     }

@@ -161,7 +161,7 @@ fn find(format: Format, columns: &Columns, line: u64, present: &[&str]) -> Resul
         Format::Burstgpt => named(["Timestamp", "Request tokens", "Response tokens"]),
         _ => {
             let found = columns.find(line, present)?;
-            // A row needs a prompt, or the length of one.
+            // A row needs a prompt, or the lengths of a prompt and of a response.
             match (found.prompt, found.input, found.output) {
                 (Some(_), ..) | (None, Some(_), Some(_)) => Ok(found),
                 (None, Some(_), None) => Err(missing(line, "output_tokens", present)),

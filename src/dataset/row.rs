@@ -20,7 +20,7 @@ pub(super) struct Row<'a> {
     pub(super) session: Option<Session<'a>>,
     /// How long the row waits after the previous response.
     pub(super) delay: Option<Nanos>,
-    /// The length of the response.
+    /// The requested length of the response in tokens.
     pub(super) output_tokens: Option<u32>,
     /// The path for which the row was written, as a JSON string.
     pub(super) url: Option<&'a str>,
@@ -90,12 +90,12 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The place of a prompt in a request.
+/// The form of a prompt in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
-    /// In place of one string.
+    /// One string.
     Text,
-    /// In place of a list of messages.
+    /// A list of messages.
     Messages,
     /// As [`Form::Messages`], with tool calls and their results as separate items (Responses).
     Items,

@@ -67,7 +67,7 @@ impl Writer {
         }
     }
 
-    /// Writes the result of a tool. If `adds`, it is added to the results in the previous message.
+    /// Writes the result of a tool. If `adds`, the result joins those in the previous message.
     fn result(&self, object: &str, adds: bool, out: &mut Vec<u8>) -> Result<Span, &'static str> {
         let id = text(object, "tool_call_id").ok_or("a tool result does not name its call (tool_call_id)")?;
         let content = text(object, "content").ok_or("a tool result is not text")?;

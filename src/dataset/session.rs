@@ -51,7 +51,7 @@ impl Links {
         self.rows.push(Link { session: number, is_dated, pause });
     }
 
-    /// Ends the adding of rows and frees memory.
+    /// Frees memory after the last row has been added.
     pub(super) fn finish(&mut self) {
         self.known = HashMap::new();
         self.rows.shrink_to_fit();

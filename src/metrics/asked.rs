@@ -16,8 +16,8 @@ pub struct Asked {
     pub output: u32,
 }
 
-/// Tokens that the server's chat template adds to a prompt, if they were learned. It has only two
-/// bytes because a connection must fit into eight cache lines.
+/// Tokens that the server's chat template adds to a prompt, if they were learned. The type has only
+/// two bytes because a connection must fit into eight cache lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TemplateTokens(u16);
 

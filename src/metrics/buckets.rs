@@ -71,15 +71,15 @@ pub enum DecodeError {
 }
 
 impl Buckets {
-    /// Returns times in µs, each in its own bucket.
+    /// Returns the buckets of times in µs. Each distinct time has its own bucket.
     #[cfg(test)]
     pub(crate) fn of(mut micros: Vec<u64>) -> Self {
         micros.sort_unstable();
         Self { entries: micros.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect() }
     }
 
-    /// Returns buckets in ascending order. Each entry is the longest time in µs and the number of
-    /// times.
+    /// Wraps ascending entries. Each entry is a bucket's longest time in µs and the number of times in
+    /// it.
     pub(super) fn ascending(entries: Vec<(u64, u64)>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "they ascend");
         Self { entries }

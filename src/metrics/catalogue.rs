@@ -105,8 +105,8 @@ struct Row {
     help: &'static str,
 }
 
-/// Defines an enum and the properties of its variants from rows of the form `Variant("name" or
-/// "alias", Unit, Scope) "What it means";`.
+/// Defines an enum and the properties of its variants from rows of the form
+/// `Variant("name" or "alias", Unit, Scope) "What it means";`.
 macro_rules! catalogue {
     ($(#[$doc:meta])* $list:ident {
         $($variant:ident($name:literal $(or $alias:literal)*, $unit:ident, $scope:ident) $help:literal;)+

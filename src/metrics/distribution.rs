@@ -6,7 +6,7 @@ use base64::Engine as _;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
-/// A sum of times. Memory does not grow with their number, and recording does not allocate.
+/// Recorded times. Memory does not grow with their number, and recording does not allocate.
 ///
 /// Count, sum, minimum and maximum are exact to the nanosecond, because the histogram would round
 /// them to its buckets. Everything is a sum of integers, so adding distributions is exact and

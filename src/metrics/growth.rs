@@ -12,7 +12,7 @@ use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// Maximum points for a slope. More are reduced by medians. A slope examines all pairs of
+/// Maximum number of points for a slope. More are reduced by medians. A slope examines all pairs of
 /// points. Neighbouring seconds of a process's memory are nearly equal, which the band would take
 /// for independent evidence.
 const MAX_POINTS: usize = 60;
@@ -205,7 +205,7 @@ pub struct Drift {
     pub verdict: Trending,
 }
 
-/// Fewest seconds in a tenth. With fewer, consecutive seconds are too few for a verdict.
+/// Minimum number of seconds in a tenth. Fewer consecutive seconds do not allow a verdict.
 const TENTH_S: usize = 10;
 /// The last tenth must be slower by at least this share to matter.
 const SMALL_DRIFT: f64 = 0.1;

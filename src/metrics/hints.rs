@@ -28,7 +28,7 @@ pub struct HintKind {
 }
 
 impl HintKind {
-    /// Returns the hint that this pattern was found.
+    /// Returns a hint for this pattern.
     fn seen(self, text: String) -> Hint {
         Hint { name: self.name.to_owned(), text }
     }
@@ -100,7 +100,7 @@ const PLATEAU_SAMPLES: f64 = 30.0;
 /// A socket that holds back partial segments (`TCP_CORK`, `MSG_MORE`) sends them after 200 ms at
 /// the latest, plus timer ticks.
 const CORKED_MS: (f64, f64) = (196.0, 212.0);
-/// The least share of streams whose longest pause lies in that range.
+/// The minimum share of streams whose longest pause lies in that range.
 const CORKED_SHARE: f64 = 0.3;
 /// If more than this share of the gaps or first tokens is unknown, the client was late.
 const MOST_UNKNOWN: f64 = 0.1;

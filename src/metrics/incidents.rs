@@ -28,7 +28,7 @@ pub struct Incidents {
 pub struct Example {
     /// When the request ended, since the start of the test.
     pub at: Nanos,
-    /// At most [`MAX_EXAMPLE_BYTES`] bytes of printable text without secrets.
+    /// At most [`MAX_EXAMPLE_BYTES`] bytes of printable text, with secrets removed.
     pub text: String,
 }
 

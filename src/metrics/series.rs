@@ -57,13 +57,13 @@ pub struct Second {
     /// they report none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_remaining_requests: Option<u32>,
-    /// As above, for tokens.
+    /// Fewest remaining tokens of a rate limit, according to the server's responses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_remaining_tokens: Option<u32>,
     /// The limit of requests that responses reported, the lowest if they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_limit_requests: Option<u32>,
-    /// As above, for tokens.
+    /// The limit of tokens that responses reported, the lowest if they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_limit_tokens: Option<u32>,
     /// Numbers by kind of request.

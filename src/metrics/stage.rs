@@ -1,5 +1,5 @@
-//! The numbers kept for each stage. They are fewer than a tally, because there may be a thousand
-//! stages.
+//! The numbers kept for each stage. They take less memory than a tally, because there may be a
+//! thousand stages.
 
 use super::{Counter, Distribution, Tally, Trend};
 

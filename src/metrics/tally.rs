@@ -28,7 +28,7 @@ pub struct Tally {
     pub(super) kinds: Vec<Part>,
     /// The part of each of [`TURNS`]. Empty if there are no conversations.
     pub(super) turns: Vec<Part>,
-    /// Numbers of connections and arrivals, which belong to no kind of request.
+    /// Numbers of connections, arrivals and this client, which belong to no kind of request.
     pub(super) shared: Part,
     /// Failed requests by class.
     pub(super) failures: [Incidents; Failure::ALL.len()],
@@ -132,7 +132,7 @@ impl Tally {
         }
     }
 
-    /// Keeps the lowest quotas that response heads have reported, as soon as a head arrives.
+    /// Keeps the lowest quotas reported so far. Called as soon as a response head arrives.
     pub fn remains(&mut self, remaining: Remaining) {
         self.remaining = self.remaining.lowest(remaining);
     }
@@ -266,7 +266,7 @@ impl Tally {
         }
     }
 
-    /// Counts a request that failed by TLS for that reason.
+    /// Counts a request that failed because of TLS, by the reason.
     pub fn tls_failure(&mut self, name: &'static str) {
         self.paths.trouble(name, 1);
     }

@@ -339,7 +339,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// As [`share`], but `None` for fewer than a handful of rare events.
+/// As [`share`], but `None` if `part` is above zero and below [`HANDFUL`].
 fn share_of_many(part: u64, whole: u64) -> Option<f64> {
     share(part, whole).filter(|_| part == 0 || part >= HANDFUL)
 }
@@ -395,8 +395,8 @@ fn machine(evidence: &Evidence<'_>) -> Vec<(&'static SignalKind, Option<f64>)> {
     ]
 }
 
-/// Withdraws the verdicts that need more samples. Missing arrivals are counts, so their verdicts
-/// remain.
+/// Withdraws the verdicts that need more samples. Dropped and late arrivals are counted exactly, so
+/// their verdicts remain.
 fn too_short(signals: &mut Vec<Signal>, samples: u64) {
     for signal in signals.iter_mut().filter(|signal| ![DROPPED.name, NOT_STARTED.name].contains(&signal.name.as_str()))
     {
