@@ -44,7 +44,7 @@ use spec::{AnswerIs, Spec};
 /// that describes the API.
 macro_rules! apis {
     ($($(#[$doc:meta])* $api:ident = $spec:path,)*) => {
-        /// An LLM API, one of the endpoints beside it, or one of the simulator's own.
+        /// An LLM API, one of a provider's other endpoints, or one of the simulator's own.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Api {
             $($(#[$doc])* $api,)*
@@ -74,11 +74,11 @@ apis! {
     /// `OpenAI`'s older completions.
     OpenaiCompletions = openai_completions::SPEC,
     OpenaiEmbeddings = openai_embeddings::EMBEDDINGS,
-    /// The reranking of documents.
+    /// Document reranking.
     Rerank = openai_embeddings::RERANK,
     /// `OpenAI` image generation.
     OpenaiImages = openai_images::SPEC,
-    /// Anthropic's counting of a message's tokens.
+    /// Anthropic's token counting.
     AnthropicCountTokens = anthropic::COUNT_TOKENS,
     /// `GET /health`.
     Health = system::HEALTH,

@@ -41,7 +41,7 @@ pub struct Reply {
     is_too_long: bool,
 }
 
-/// A call of a tool.
+/// A tool call.
 #[derive(Debug, Default)]
 struct Call {
     /// The server's number for the call, if it sends one.

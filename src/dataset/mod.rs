@@ -4,7 +4,7 @@
 //! ```text
 //!  file ─▶ Records ──▶ one format's reader ──▶ Row ──▶ Loader ──▶ Rows: one arena, shared by all
 //!          a line or     sharegpt, chat, …     body,    renders,   workers, in slices that are
-//!          an element    one small file each   instant  counts     sent as they stand
+//!          an element    one small file each   instant  counts     sent unchanged
 //! ```
 //!
 //! If the rendered rows exceed their memory limit, `Loader` writes them to a [`Spool`]. Each row is

@@ -15,7 +15,7 @@ use super::row::{Form, Message, Who};
 #[derive(Debug)]
 pub(super) struct Writer {
     form: Form,
-    /// Where the list begins in the output.
+    /// The start of the list in the output.
     start: usize,
     /// True if the last message contains results of tools, to which others can be added.
     in_results: bool,

@@ -78,8 +78,8 @@ impl Buckets {
         Self { entries: micros.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect() }
     }
 
-    /// Wraps ascending entries. Each entry is a bucket's longest time in µs and the number of times in
-    /// it.
+    /// Wraps ascending entries. Each entry is a bucket's longest time in µs and the number of times
+    /// in it.
     pub(super) fn ascending(entries: Vec<(u64, u64)>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "they ascend");
         Self { entries }

@@ -86,7 +86,7 @@ impl MetricKind {
     }
 }
 
-/// Whether a metric is broken down by kind of request.
+/// The breakdown of a metric by kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     EachKind,

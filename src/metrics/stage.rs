@@ -6,7 +6,7 @@ use super::{Counter, Distribution, Tally, Trend};
 /// Sums over the requests that were sent in one stage. They add up, like a [`Tally`].
 #[derive(Debug, Clone, Default)]
 pub struct StageTally {
-    /// Requests that finished, with any outcome.
+    /// Requests that succeeded or failed.
     pub http_reqs: u64,
     /// Finished requests that failed.
     pub failed: u64,
