@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, UseTree};
 
-/// A room, and every room that it names. The table of `lib.rs`. A grant that nobody uses fails the
-/// test too.
+/// A room, and every room that it names: the table of `lib.rs`. A grant that is not used fails the
+/// test, too.
 const LAYERS: [(&str, &[&str]); 28] = [
     (
         "commands",
@@ -109,7 +109,7 @@ const PURE: [&str; 14] = [
     "tokenizer",
 ];
 
-/// What pure rooms may not name.
+/// Names that pure rooms must not contain.
 const WORLD: [&str; 8] = [
     "std::fs",
     "std::net::Tcp",
@@ -149,28 +149,28 @@ const RESERVED: [(&str, &[&str]); 11] = [
     ("core_affinity", &["engine/", "host/"]),
 ];
 
-/// Longer files have more than one noun in them. Tests do not count.
+/// Longer files hold more than one noun. Tests do not count.
 const MAX_FILE_LINES: usize = 560;
 
-/// Longer functions want a name for one of their parts.
+/// Longer functions have a part that deserves its own name.
 const MAX_FUNCTION_LINES: usize = 75;
 
 /// One file of the crate, without its tests.
 struct Source {
-    /// Below `src`, with `/`.
+    /// Path below `src`, with `/`.
     path: String,
-    /// The module that the file is: `["engine", "worker"]`.
+    /// Path of the file's module: `["engine", "worker"]`.
     module: Vec<String>,
     /// Lines that are not inside an inline test module.
     lines: usize,
-    /// Every path that the code names, as written: `["crate", "wire", "Head"]`; re-exports stand
+    /// Every path that the code names, as written: `["crate", "wire", "Head"]`. Re-exports are kept
     /// apart.
     names: Vec<Vec<String>>,
-    /// Names that this file re-exports, and the path that each stands for.
+    /// Names that this file re-exports, with their paths.
     reexports: BTreeMap<String, Vec<String>>,
     /// Names and lengths of functions.
     functions: Vec<(String, usize)>,
-    /// The code without comments and string contents, without inline test modules.
+    /// The code without comments, contents of strings and inline test modules.
     code: String,
 }
 
@@ -180,7 +180,7 @@ impl Source {
     }
 }
 
-/// Whether an item exists in tests only.
+/// Returns true if an item exists in tests only.
 fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
@@ -203,8 +203,8 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Collects what a file names and how long its functions are. Does not enter what exists in tests
-/// only.
+/// Collects the names that a file uses and the lengths of its functions. Skips items that exist in
+/// tests only.
 #[derive(Default)]
 struct Reader {
     names: Vec<Vec<String>>,
@@ -214,12 +214,12 @@ struct Reader {
     test_lines: Vec<(usize, usize)>,
 }
 
-/// Lines from an opening token to a closing one, both included.
+/// Returns the lines from an opening token to a closing one, both included.
 fn lines(from: Span, to: Span) -> (usize, usize) {
     (from.start().line, to.end().line)
 }
 
-/// How many lines the braces of a function hold, themselves included.
+/// Returns the number of lines of a function's body, from brace to brace.
 fn length(block: &syn::Block) -> usize {
     let (first, last) = lines(block.brace_token.span.open(), block.brace_token.span.close());
     last - first + 1
@@ -270,8 +270,8 @@ impl<'ast> Visit<'ast> for Reader {
             return;
         }
         match item {
-            // A re-export is a door, not a need: the file that comes through it needs what lies
-            // behind.
+            // A re-export is a door, not a need. The file that uses the door needs the module
+            // behind it.
             Item::Use(item) => self.use_tree(&item.tree, Vec::new(), !matches!(item.vis, syn::Visibility::Inherited)),
             Item::Fn(function) => {
                 self.functions.push((function.sig.ident.to_string(), length(&function.block)));
@@ -299,7 +299,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// All sources, parsed once for all tests.
+/// Returns all sources, parsed once for all tests.
 fn sources() -> &'static [Source] {
     static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(read_sources);
     &SOURCES
@@ -347,7 +347,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Removes line comments and the contents of strings, which may say anything.
+/// Removes line comments and the contents of strings, which may contain any name.
 fn strip(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
@@ -370,14 +370,14 @@ fn strip(text: &str) -> String {
     out
 }
 
-/// Whether `word` stands in `code` as a word of its own.
+/// Returns true if `code` contains `word` as a word of its own.
 fn uses(code: &str, word: &str) -> bool {
     let boundary = |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     code.match_indices(word)
         .any(|(at, _)| boundary(code[..at].chars().next_back()) && boundary(code[at + word.len()..].chars().next()))
 }
 
-/// All files by the module that they are.
+/// All files, by module path.
 struct Modules<'a>(BTreeMap<&'a [String], &'a Source>);
 
 impl<'a> Modules<'a> {
@@ -385,8 +385,8 @@ impl<'a> Modules<'a> {
         Self(sources.iter().filter(|s| s.path != "main.rs").map(|source| (&source.module[..], source)).collect())
     }
 
-    /// The file that defines what `path` names in `from`; none for other crates and for local
-    /// names.
+    /// Returns the file that defines the item at `path`, as named in `from`. `None` for other
+    /// crates and for local names.
     fn defining(&self, from: &Source, path: &[String]) -> Option<&'a Source> {
         let mut at = from.module.clone();
         let mut rest = path;
@@ -396,7 +396,7 @@ impl<'a> Modules<'a> {
             "super" => {
                 at.pop();
             }
-            // A child that the file declares, named without `self::`.
+            // A child module that the file declares, named without `self::`.
             child => {
                 at.push(child.to_owned());
                 self.0.get(&at[..])?;
@@ -420,7 +420,7 @@ impl<'a> Modules<'a> {
     }
 }
 
-/// Every room with the rooms that its files name.
+/// Returns every room with the rooms that its files name.
 fn edges(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
     let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources.iter().filter(|source| !source.module.is_empty()) {
@@ -446,7 +446,7 @@ fn the_table_of_layers_is_what_the_sources_name() {
 
 #[test]
 fn imports_point_downward() {
-    // Rows stand in order: a room names only rooms of rows below its own.
+    // Rows are in order: a room names only rooms of the rows below its own.
     for (row, (room, named)) in LAYERS.iter().enumerate() {
         for name in *named {
             let below = LAYERS.iter().skip(row + 1).any(|(lower, _)| lower == name);
@@ -455,8 +455,8 @@ fn imports_point_downward() {
     }
 }
 
-/// A file and what lies in its folder are one: `mod.rs` holds the contract that its files keep, and
-/// calls them.
+/// Returns true if one file lies in the folder of the other. They count as one: `mod.rs` holds the
+/// contract that its files keep, and calls them.
 fn is_family(one: &Source, other: &Source) -> bool {
     one.module.starts_with(&other.module) || other.module.starts_with(&one.module)
 }
@@ -471,7 +471,7 @@ fn files_of_a_room_form_no_circle() {
         let inside = inside.filter(|needed| needed.room() == source.room() && !is_family(source, needed));
         needs.insert(&source.path, inside.map(|needed| needed.path.as_str()).collect());
     }
-    // What needs nothing that is left can be taken away; a circle stays.
+    // Files without needs are taken away again and again. Circles remain.
     loop {
         let free: Vec<&str> = needs.iter().filter(|(_, needed)| needed.is_empty()).map(|(path, _)| *path).collect();
         if free.is_empty() {
@@ -482,7 +482,7 @@ fn files_of_a_room_form_no_circle() {
             needed.retain(|path| !free.contains(path));
         }
     }
-    // What only leads into a circle is no part of one.
+    // Files that only lead into a circle are not part of one.
     loop {
         let needed: BTreeSet<&str> = needs.values().flatten().copied().collect();
         let before = needs.len();

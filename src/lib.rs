@@ -6,11 +6,12 @@
 //! [`metrics::Tally`]; tallies are added. `Plan::shard(k, of)` and `Tally += Tally` are the only
 //! two operations behind threads, live progress and the final report.
 //!
-//! **The world is touched in few places**: [`net`] (sockets), `rendezvous` (those to other shards),
-//! [`engine`] (threads, poll, clock), [`live`] (terminal), `web` (browsers), `prometheus` (a thread
-//! that writes to one), [`server`] (child process, `/proc`), [`commands`] (files, environment), and
-//! [`origin`], which is another process: the server of known instants that the client itself is
-//! judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
+//! **The world is touched in few places**: [`net`] (sockets), `rendezvous` (sockets between
+//! shards), [`engine`] (threads, poll, clock), [`live`] (terminal), `web` (browsers), `prometheus`
+//! (a thread that pushes to Prometheus), [`server`] (child process, `/proc`), [`commands`] (files,
+//! environment), and [`origin`]: a server in a process of its own, which sends at known instants so
+//! that the client itself can be judged. Everything else takes bytes and numbers and is tested with
+//! bytes and numbers.
 //!
 //! ```text
 //!    flags        env        profiles/*.toml
@@ -54,9 +55,9 @@
 //!
 //! Left column: intent going down. Right column: numbers going up. They meet only in `trial` (top),
 //! as the chain `prepare → Ready → Measured → Concluded`, and in `engine/worker.rs` (bottom). Only
-//! two things cross a thread border while a test runs: a stop flag down, tallies up (and once in a
-//! while news down: addresses with `--dns-ttl`, heads with a key that changes,
-//! rows of data sets beyond `--dataset-memory`).
+//! two things cross a thread border while a test runs: a stop flag goes down, tallies come up. (Now
+//! and then updates go down, too: addresses with `--dns-ttl`, heads with a key that changes, rows
+//! of data sets beyond `--dataset-memory`.)
 //!
 //! # Reading order, 45 minutes
 //!
@@ -70,10 +71,10 @@
 //! |---|---|---|
 //! | 8 | `commands` | dispatch, and one file a command |
 //! | 7 | `cli` | the command line as typed, by clap group; the environment |
-//! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded; knows no command line |
+//! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded |
 //! | 7 | `web` | the page while a run lasts: one thread that serves browsers |
 //! | 7 | `report` | pages: a document in, text out |
-//! | 6 | `prometheus` | a run as Prometheus knows it: families, what a scrape reads, what is written to it |
+//! | 6 | `prometheus` | a run for Prometheus: metric families, scrapes, remote write |
 //! | 6 | `live` | what a person sees while a test runs |
 //! | 6 | `document` | what outlives the process: schema, from a run, JSON, merge |
 //! | 5 | `engine` | the event loop, one pinned thread a worker |
@@ -85,23 +86,25 @@
 //! | 2 | `watch` | a server seen from outside |
 //! | 2 | `origin` | the server of known instants that the client itself is judged by |
 //! | 1 | `dataset` | files of requests: data sets and traces → rows in one arena |
-//! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; when to start; sockets; numbers; this machine |
-//! | 1 | `rendezvous` | shards that meet: a protocol that is fed with bytes and time, and its thread |
+//! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; start times; sockets; numbers; host |
+//! | 1 | `rendezvous` | shards that meet: a protocol fed with bytes and time, and its thread |
 //! | 0 | `units`, `exit`, `redact` | durations, rates; exit codes; what takes secrets out of text |
-//! | 0 | `tokenizer` | what a model takes for a token |
+//! | 0 | `tokenizer` | how a model splits text into tokens |
 //!
-//! Which room names which stands in `architecture.rs`, and is held to be exactly what the sources
-//! name. `commands` dispatches, so that `cli` knows no command: types are handed down and nothing
-//! points up.
+//! `architecture.rs` lists which rooms each room names. A test holds that list to be exactly what
+//! the sources name. `commands` dispatches, so `cli` does not know any command: types are handed
+//! down and nothing points up.
 //!
 //! # Invariants, kept by the test below
 //!
 //! 1. Imports point downward only, as in the table.
-//! 2. Nothing in `wire`, `api`, `dataset`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report`
-//!    does I/O or reads a clock. Time is an argument: `now` goes in, the next deadline comes out.
-//! 3. The clock of a test is read in `engine/clock.rs` only; `rendezvous/shell.rs` has one of its
-//!    own. `server`, `live` and, at the end, `prometheus` may wait; `trial` stamps the run with the
-//!    wall clock; each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
+//! 2. Nothing in `wire`, `api`, `dataset`, `load`, `mix`, `plan`, `metrics`, `threshold`,
+//!    `compare`, `report` does I/O or reads a clock. Time is an argument: `now` goes in, the next
+//!    deadline comes out.
+//! 3. The clock of a test is read in `engine/clock.rs` only; `rendezvous/shell.rs` has a clock of
+//!    its own. `server`, `live` and, at the end, `prometheus` may wait; `trial` stamps the run with
+//!    the wall clock. Each does so with a reasoned `#[expect]`. `origin` is a server and has a
+//!    clock of its own.
 //! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite;
 //!    only `cli`, the dispatch and the errors of `commands` clap; only `net`, `engine` and `origin`
 //!    mio; only `metrics` hdrhistogram; only `web` axum; only `prometheus/text` prometheus-client.
@@ -119,17 +122,17 @@
 //! | … | one place |
 //! |---|---|
 //! | add a profile | `profiles/x.toml` (+1 line in `plan/profile.rs`) |
-//! | add a flag | the struct of its group in `cli/`, and where `plan` reads it by the name of that field |
+//! | add a flag | the struct of its group in `cli/`, and the place in `plan` that reads its field |
 //! | add an API | one file in `api/` + one line in `api/mod.rs` |
 //! | add a load shape | one file in `load/` + one variant |
-//! | add a metric | one row in `metrics/catalogue.rs`; the compiler then leads through tally, summary, threshold |
+//! | add a metric | a row in `metrics/catalogue.rs`; the compiler then names the other places |
 //! | add an output format | one file in `report/` |
-//! | change the live page | `report/html/live.rs` (what is sent), `assets/live.js`, `web/routes.rs` |
-//! | add a chart | `report/html/over_time.rs`; how it looks is in `assets/` and `templates/` |
+//! | change the live page | `report/html/live.rs` (its data), `assets/live.js`, `web/routes.rs` |
+//! | add a chart | `report/html/over_time.rs`; its looks are in `assets/` and `templates/` |
 //! | change how two builds are compared | `compare/judge.rs` |
 //! | add a command | one file in `commands/` + its arguments in `cli/` |
-//! | see what happens before and after the load | `trial/prepare.rs`, `trial/conclude.rs` |
-//! | see what one worker does | `engine/worker.rs` |
+//! | see the steps before and after the load | `trial/prepare.rs`, `trial/conclude.rs` |
+//! | see the work of one worker | `engine/worker.rs` |
 
 pub mod api;
 pub(crate) mod cli;

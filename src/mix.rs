@@ -1,9 +1,9 @@
-//! What to send: a weighted mix of kinds of request, with seeded draws of kind, model, prompt and
-//! token limit.
+//! Decides what to send: a weighted mix of kinds of request, with seeded draws of kind, model,
+//! prompt and token limit.
 //!
-//! The draws of a request depend on the seed, its stream of draws and its iteration only, never on
-//! which worker or machine sends it or when: the same run sends the same requests, however many
-//! share it.
+//! The draws of a request depend only on the seed, its stream of draws and its iteration. They do
+//! not depend on the worker or machine that sends it, or on the time. A run sends the same
+//! requests, however many workers and machines share it.
 
 mod behavior;
 mod body;
@@ -58,24 +58,24 @@ pub use weighted::zipf;
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
 const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
-/// Keeps apart from them what a WebSocket's handshake and its masks are made of.
+/// Keeps the draws of WebSocket handshakes and masks apart from them.
 const WEBSOCKET_DRAWS: u64 = 0x5765_6253_6f63_0002;
-/// Keeps apart from them what a prompt's words are drawn by.
+/// Keeps the draws of prompts' words apart from them.
 const PROMPT_DRAWS: u64 = 0x5072_6f6d_7074_0003;
-/// What later turns of a conversation are drawn by.
+/// Keeps the draws of later turns of a conversation apart from them.
 const TURN_DRAWS: u64 = 0x5475_726e_7300_0004;
-/// What the numbers in the bodies of described APIs are drawn by.
+/// Keeps the draws of numbers in the bodies of described APIs apart from them.
 const NUMBER_DRAWS: u64 = 0x4e75_6d62_6572_0006;
 
 /// A weighted mix. Plain data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {
-    /// The kinds of request; at least one, at least one weight above zero, names unique.
+    /// The kinds of request: at least one kind, at least one weight above zero, unique names.
     pub kinds: Vec<Kind>,
 }
 
 impl Mix {
-    /// The names of the kinds of request, in their order.
+    /// Returns the names of the kinds of request, in order.
     pub fn names(&self) -> Vec<String> {
         self.kinds.iter().map(|kind| kind.name.clone()).collect()
     }
@@ -87,31 +87,31 @@ pub struct Kind {
     pub name: String,
     /// Its share of the mix, relative to the other weights.
     pub weight: u32,
-    /// Which API it speaks.
+    /// The API that it uses.
     pub api: Api,
-    /// Whether the answer is streamed.
+    /// True if the response is streamed.
     pub stream: bool,
-    /// Whether it goes over a WebSocket; then it is streamed.
+    /// True if it goes over a WebSocket. Then it is streamed.
     pub websocket: bool,
     /// Path below the target's prefix; may contain `{model}`.
     pub path: String,
-    /// Models to draw from; not empty for APIs that need one.
+    /// Models to draw from. Not empty for APIs that need one.
     pub models: Vec<String>,
-    /// How likely each of them is, relative to the others; empty if all are alike.
+    /// The weight of each model. Empty if all are equally likely.
     pub model_weights: Vec<u64>,
-    /// What it asks; APIs that need no prompt leave it out.
+    /// Its prompts. Not used by APIs without a prompt.
     pub prompt: Prompt,
-    /// What it shows beside the prompt.
+    /// The picture that it shows beside the prompt.
     pub picture: Option<Arc<Picture>>,
-    /// The token limit; none leaves the field out.
+    /// The token limit. `None` leaves the field out.
     pub max_tokens: Option<Tokens>,
-    /// Whether the answer shall have exactly as many tokens as the limit says. Only servers that
-    /// know `min_tokens` and `ignore_eos` can be asked for that.
+    /// True if the response must have exactly as many tokens as the limit. Only servers that know
+    /// `min_tokens` and `ignore_eos` can be asked for that.
     pub exact: bool,
-    /// Under which name chat completions carry the token limit; none: the usual one, as long as the
-    /// server accepts it.
+    /// The field of chat completions that carries the token limit. `None` means the usual name, as
+    /// long as the server accepts it.
     pub limit_name: Option<LimitName>,
-    /// Whether a plain answer has to say what it has cost.
+    /// True if a response that is not streamed must report its usage.
     pub check_usage: bool,
     /// Extra fields of the JSON body.
     pub body: serde_json::Map<String, serde_json::Value>,
@@ -119,25 +119,25 @@ pub struct Kind {
     pub headers: Vec<(String, String)>,
     /// Limits of each attempt.
     pub timeouts: Timeouts,
-    /// Whether a request that failed is sent again.
+    /// The retries of requests that failed.
     pub retries: Option<Retries>,
-    /// Whether it is left out of the test when the server has no such endpoint.
+    /// True if it is left out of the test when the server does not have the endpoint.
     pub optional: bool,
-    /// What its users do beside waiting for the whole answer.
+    /// Users who do not wait for the whole response.
     pub behaviors: BehaviorMix,
-    /// Its requests are turns of conversations.
+    /// Conversations, if its requests are turns of them.
     pub conversation: Option<Conversation>,
-    /// What the server's chat template adds to its prompts, in tokens, if that was learned.
+    /// Tokens that the server's chat template adds to its prompts, if that was learned.
     pub template_tokens: TemplateTokens,
-    /// The scenario that llmsim shall play in them.
+    /// The scenario that llmsim is asked to play in its requests.
     pub scenario: Option<Scenario>,
-    /// What its API is, if the profile describes it.
+    /// The description of its API, if the profile describes it.
     pub custom: Option<Arc<Custom>>,
 }
 
 impl Kind {
-    /// A plain request of an API, on its own path, with no models and no prompt. Nothing of it may
-    /// take longer than `limit`.
+    /// Creates a plain request of an API, on its own path, without models and prompt. No part of it
+    /// may take longer than `limit`.
     pub fn bare(api: Api, limit: Nanos) -> Self {
         Self {
             name: api.name().to_owned(),
@@ -167,13 +167,13 @@ impl Kind {
         }
     }
 
-    /// How it is asked.
+    /// Returns the HTTP method.
     pub fn method(&self) -> Method {
         self.custom.as_ref().map_or_else(|| self.api.method(), |custom| custom.method)
     }
 }
 
-/// How long things may take. Every limit really ends the request.
+/// Limits of time. Each of them really ends the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     pub connect: Nanos,
@@ -184,18 +184,18 @@ pub struct Timeouts {
     pub total: Nanos,
 }
 
-/// The mix with everything precomputed that does not change from request to request. Copies share
-/// that.
+/// The mix, with all parts precomputed that do not change from request to request. Clones share
+/// these parts.
 #[derive(Clone)]
 pub struct RequestWriter {
     seed: u64,
-    /// By how much the numbers of one user's requests differ.
+    /// Step between the numbers of one user's requests.
     stride: u64,
     kinds: Arc<[Prepared]>,
     heads: Arc<Heads>,
-    /// Only if requests are signed.
+    /// `None` if requests are not signed.
     signer: Option<Box<Signer>>,
-    /// Whether any kind has users who read slowly.
+    /// True if any kind has users who read slowly.
     slow_readers: bool,
 }
 
@@ -209,22 +209,22 @@ impl fmt::Debug for RequestWriter {
     }
 }
 
-/// One kind, ready to be put together.
+/// One kind, with its parts precomputed.
 struct Prepared {
-    /// The sum of the weights up to and with this kind.
+    /// The sum of the weights of the kinds up to this one, which is included.
     weight_below: u64,
     method: Method,
-    /// The heads are handshakes up to the key, and the body is a message.
+    /// True if the heads are handshakes up to the key, and the body is a message.
     websocket: bool,
     api: Api,
     body: Vec<Piece>,
-    /// All that follows the head, where it is the same in all requests.
+    /// Everything after the head, if it is the same in all requests.
     rest: Option<String>,
-    /// Whether a number of each request's own is in the body.
+    /// True if the body contains a number that differs in each request.
     is_numbered: bool,
     /// As JSON strings, with their quotes.
     models: Vec<String>,
-    /// None if all models are alike.
+    /// `None` if all models are equally likely.
     model_weights: Option<Weighted>,
     prompt: PreparedPrompt,
     max_tokens: Option<Tokens>,
@@ -232,7 +232,7 @@ struct Prepared {
     conversation: Option<Conversation>,
 }
 
-/// What a request was drawn to be.
+/// The random choices of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Draw {
     kind: usize,
@@ -240,12 +240,12 @@ struct Draw {
     prompt: usize,
     max_tokens: u32,
     behavior: ClientBehavior,
-    /// A number of its own; zero where nobody asks for it.
+    /// A random number. Zero if the body does not contain it.
     number: u32,
 }
 
 impl RequestWriter {
-    /// Precomputes heads, for each of the targets, and bodies.
+    /// Precomputes bodies, and heads for each of the targets.
     pub fn new(mix: &Mix, envelopes: &[Envelope], seed: u64) -> Self {
         Self::with_bodies(mix, envelopes, seed, |kind| {
             let rows = match &kind.prompt.source {
@@ -275,13 +275,13 @@ impl RequestWriter {
         })
     }
 
-    /// The same, of a test in which the numbers of one user's requests differ by `stride`.
+    /// Sets the step between the numbers of one user's requests.
     #[must_use]
     pub fn with_stride(self, stride: u64) -> Self {
         Self { stride, ..self }
     }
 
-    /// With the pieces of each kind's body given.
+    /// Creates a writer from the pieces of each kind's body.
     fn with_bodies(mix: &Mix, envelopes: &[Envelope], seed: u64, body: impl Fn(&Kind) -> Vec<Piece>) -> Self {
         let mut weight_below = 0;
         let kinds = mix
@@ -315,9 +315,9 @@ impl RequestWriter {
         Self { seed, stride: 1, kinds, heads: heads.into(), signer, slow_readers }
     }
 
-    /// Writes the request of that stream of draws and iteration, as that target wants it, into
-    /// `request`. Allocates nothing once `request` is warm. `held` is its row, as
-    /// [`fetch`](Self::fetch) has read it, and empty if nothing has to be fetched.
+    /// Writes the request with this stream of draws and iteration, for this target, into `request`.
+    /// Does not allocate once `request` is warm. `held` is the request's row, as read by
+    /// [`fetch`](Self::fetch). It is empty if the row need not be fetched.
     pub fn write(
         &self,
         target: u16,
@@ -379,20 +379,20 @@ impl RequestWriter {
         }
     }
 
-    /// The draws of a purpose.
+    /// Returns the generator for the draws of one purpose.
     fn draws(&self, purpose: u64, draw_vu: u32, iteration: u64) -> Rng {
         Rng::with_seed(mix64(self.seed ^ purpose, draw_vu.into(), iteration))
     }
 
-    /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before
-    /// there is a connection.
+    /// Returns true if the user of this stream of draws and iteration reads slowly. The caller must
+    /// know before it opens a connection.
     pub fn reads_slowly(&self, draw_vu: u32, iteration: u64, talk: Option<&Talk>) -> bool {
-        // Almost no mix has such users, and then nothing needs to be drawn.
+        // Most mixes do not have such users, and then nothing needs to be drawn.
         let draw = || self.draw_turn(draw_vu, iteration, talk.map_or(0, Talk::turn));
         self.slow_readers && draw().behavior.bytes_per_second.is_some()
     }
 
-    /// Which of its kind's models the request of that stream of draws and iteration asks for.
+    /// Returns the index of the model that this request asks for, among those of its kind.
     pub fn model(&self, kind: u16, draw_vu: u32, iteration: u64) -> u16 {
         match self.kinds.get(usize::from(kind)) {
             Some(kind) if kind.models.len() > 1 => self.draw(draw_vu, iteration).model as u16,
@@ -400,7 +400,7 @@ impl RequestWriter {
         }
     }
 
-    /// The draws of a turn. Kind and model are those of the conversation's first turn.
+    /// Draws a turn. Kind and model are those of the conversation's first turn.
     fn draw_turn(&self, draw_vu: u32, iteration: u64, turn: u16) -> Draw {
         let first = self.draw(draw_vu, iteration);
         if turn < 2 {
@@ -409,7 +409,7 @@ impl RequestWriter {
         let Some(kind) = self.kinds.get(first.kind) else { return first };
         let mut rng = self.turn_draws(TURN_DRAWS, draw_vu, iteration, turn);
         let (_, prompt, max_tokens, behavior) = kind.draw(&mut rng);
-        // A conversation keeps its row, unless each turn is one.
+        // A conversation keeps its row, unless each turn is a row.
         let (prompt, max_tokens) = match (kind.prompt.rows(), kind.sessions()) {
             (None, _) => (prompt, max_tokens),
             (Some(_), None) => (first.prompt, max_tokens),
@@ -421,7 +421,7 @@ impl RequestWriter {
         Draw { prompt, max_tokens, behavior, ..first }
     }
 
-    /// The draws of a prompt's words.
+    /// Returns the generator for a prompt's words.
     fn prompt_draws(&self, draw_vu: u32, iteration: u64, talk: Option<&Talk>) -> Rng {
         match talk.map_or(0, Talk::turn) {
             0 | 1 => self.draws(PROMPT_DRAWS, draw_vu, iteration),
@@ -429,13 +429,13 @@ impl RequestWriter {
         }
     }
 
-    /// The number of a request over all users.
+    /// Returns the number of a request over all users.
     fn number(&self, draw_vu: u32, iteration: u64) -> u64 {
         iteration.wrapping_mul(self.stride).wrapping_add(draw_vu.into())
     }
 
-    /// Everything that is random about a request, from one generator of its own: kind, model,
-    /// prompt, token limit, behavior, in this order.
+    /// Makes all random choices of a request with one generator of its own: kind, model, prompt,
+    /// token limit, behavior, in this order.
     fn draw(&self, draw_vu: u32, iteration: u64) -> Draw {
         let mut rng = self.draws(REQUEST_DRAWS, draw_vu, iteration);
         let weights = self.kinds.last().map_or(0, |last| last.weight_below);
@@ -444,7 +444,7 @@ impl RequestWriter {
         let Some(kind) = self.kinds.get(index) else { return Draw::default() };
         let (model, mut prompt, mut max_tokens, behavior) = kind.draw(&mut rng);
         if let Some(rows) = kind.prompt.rows() {
-            // Rows are taken one after the other, whoever asks.
+            // Rows are taken one after the other, regardless of the user.
             let number = self.number(draw_vu, iteration);
             prompt = match kind.sessions() {
                 None => number.checked_rem(rows.len() as u64).unwrap_or_default() as usize,
@@ -457,12 +457,12 @@ impl RequestWriter {
 }
 
 impl Prepared {
-    /// The conversations of a trace.
+    /// Returns the conversations of a trace.
     fn sessions(&self) -> Option<&Sessions> {
         self.conversation.as_ref()?.sessions.as_deref()
     }
 
-    /// Model, prompt, token limit and behavior.
+    /// Draws model, prompt, token limit and behavior.
     fn draw(&self, rng: &mut Rng) -> (usize, usize, u32, ClientBehavior) {
         let below = |n: usize, rng: &mut Rng| rng.u64(0..n.max(1) as u64) as usize;
         let model = match &self.model_weights {
@@ -474,7 +474,7 @@ impl Prepared {
         (model, prompt, max_tokens, self.behaviors.draw(rng))
     }
 
-    /// How long the body will be, roughly.
+    /// Estimates the length of the body.
     fn estimate(&self, draw: Draw, prompt: &DrawnPrompt<'_>, talk: Option<&Talk>) -> usize {
         if let Some(body) = prompt.whole() {
             return body.len();
@@ -491,7 +491,7 @@ impl Prepared {
         self.body.iter().map(length).sum()
     }
 
-    /// Appends the body, and says what it asks for.
+    /// Appends the body, and returns the tokens that it asks for.
     fn write_body(&self, draw: Draw, prompt: DrawnPrompt<'_>, talk: Option<&Talk>, out: &mut Vec<u8>) -> Asked {
         if let Some(body) = prompt.whole() {
             out.extend_from_slice(body);
@@ -499,7 +499,7 @@ impl Prepared {
         }
         let digits = &mut [0; 20];
         let script = prompt.script();
-        // A request that answers tool calls says nothing new.
+        // A request that returns the results of tool calls has no new prompt.
         let mut prompt = Some(prompt).filter(|_| talk.is_none_or(|talk| !talk.is_tool_round()));
         let mut asked = Asked::default();
         for piece in &self.body {
@@ -520,14 +520,14 @@ impl Prepared {
                 (piece, _) => out.extend_from_slice(self.fill(piece, draw, talk, digits)),
             }
         }
-        // What was said before is sent again, and nobody knows how many tokens it has.
+        // Earlier messages are sent again, and their number of tokens is not known.
         if talk.is_some_and(|talk| talk.turn() > 1) {
             return Asked { output: draw.max_tokens, ..Asked::default() };
         }
         Asked { output: draw.max_tokens, ..asked }
     }
 
-    /// What stands in a piece's place; a prompt is written by itself.
+    /// Returns the text of a piece. A prompt is written elsewhere.
     fn fill<'a>(&'a self, piece: &'a Piece, draw: Draw, talk: Option<&'a Talk>, digits: &'a mut [u8; 20]) -> &'a [u8] {
         match piece {
             Piece::Text(fixed) => fixed.as_bytes(),

@@ -1,11 +1,11 @@
-//! What a model takes for a token: a `tokenizer.json`, or one of OpenAI's vocabularies.
+//! Counts tokens as a model does, with a `tokenizer.json` or one of OpenAI's vocabularies.
 //!
-//! Built without the feature `tokenizer` it knows none, and says so.
+//! A build without the feature `tokenizer` has no vocabularies, and its errors say so.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Vocabularies that are built in, by the names that OpenAI gave them.
+/// Names of the built-in vocabularies, as OpenAI calls them.
 pub const BUILT_IN: [&str; 2] = ["o200k_base", "cl100k_base"];
 
 /// Counts tokens. Cheap to clone.
@@ -15,18 +15,18 @@ pub struct Tokenizer {
     vocabulary: Option<Arc<dyn Count>>,
 }
 
-/// Counts the tokens of a text, without those that a template puts around it.
+/// Counts the tokens of a text, without the tokens that a chat template puts around it.
 trait Count: Send + Sync {
-    /// None if the text cannot be cut into tokens.
+    /// Returns `None` if the text cannot be cut into tokens.
     fn tokens(&self, text: &str) -> Option<usize>;
 }
 
 impl Tokenizer {
-    /// One of [`BUILT_IN`].
+    /// Returns the vocabulary with this name, one of [`BUILT_IN`].
     ///
     /// # Errors
     ///
-    /// What was expected instead.
+    /// Returns the names that were expected, or the error of the library.
     #[cfg(feature = "tokenizer")]
     pub fn built_in(name: &str) -> Result<Self, String> {
         let vocabulary = match name {
@@ -38,37 +38,37 @@ impl Tokenizer {
         Ok(Self { name: name.to_owned(), vocabulary: Some(Arc::new(vocabulary)) })
     }
 
-    /// The bytes of a `tokenizer.json`, as Hugging Face defines it. `name` is what results call it.
+    /// Reads a `tokenizer.json`, as Hugging Face defines it. `name` identifies it in results.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// Returns the reason why the bytes are not a tokenizer.
     #[cfg(feature = "tokenizer")]
     pub fn from_json(name: &str, bytes: &[u8]) -> Result<Self, String> {
         let mut read = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
-        // A file may ask to fill or to cut what it is given, as training wants it.
+        // The file may ask for padding or truncation, which training needs and counting does not.
         read.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         Ok(Self { name: name.to_owned(), vocabulary: Some(Arc::new(read)) })
     }
 
-    /// Says that this build has none.
+    /// Fails: this build has no vocabularies.
     #[cfg(not(feature = "tokenizer"))]
     pub fn built_in(_: &str) -> Result<Self, String> {
         Err(NONE_BUILT.to_owned())
     }
 
-    /// Says that this build has none.
+    /// Fails: this build cannot read tokenizers.
     #[cfg(not(feature = "tokenizer"))]
     pub fn from_json(_: &str, _: &[u8]) -> Result<Self, String> {
         Err(NONE_BUILT.to_owned())
     }
 
-    /// What results call it: the vocabulary's name, or the path of the file.
+    /// Returns its name in results: that of the vocabulary, or the path of the file.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Tokens of a text; none if it cannot be cut into any.
+    /// Returns the number of tokens of a text, or `None` if the text cannot be cut into tokens.
     pub fn tokens(&self, text: &str) -> Option<usize> {
         self.vocabulary.as_ref()?.tokens(text)
     }
@@ -80,7 +80,7 @@ const NONE_BUILT: &str = "this build has no tokenizers: build it with the featur
 #[cfg(feature = "tokenizer")]
 impl Count for tiktoken_rs::CoreBPE {
     fn tokens(&self, text: &str) -> Option<usize> {
-        // An answer that says `<|endoftext|>` says it in letters.
+        // A `<|endoftext|>` in a response is text, not a control token.
         Some(self.encode_ordinary(text).len())
     }
 }
@@ -92,7 +92,7 @@ impl Count for tokenizers::Tokenizer {
     }
 }
 
-/// Two are the same if they have the same name.
+/// Tokenizers are equal if they have the same name.
 impl PartialEq for Tokenizer {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -109,7 +109,7 @@ impl fmt::Debug for Tokenizer {
 mod tests {
     use super::*;
 
-    /// A vocabulary of whole words, as small as it can be.
+    /// The smallest possible vocabulary of whole words.
     const WORDS: &str = r#"{"version":"1.0","truncation":{"max_length":2,"strategy":"LongestFirst","stride":0,"direction":"Right"},
         "padding":{"strategy":{"Fixed":9},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"?"},
         "added_tokens":[],"normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,

@@ -1,4 +1,4 @@
-//! Units that every layer shares. Knows nobody.
+//! Units that every layer shares. Imports nothing of this crate.
 //!
 //! [`Nanos`] is both an instant (nanoseconds since the start of the test, on the monotonic clock)
 //! and a length of time. One type for both keeps the hot path free of conversions; names say which
@@ -8,8 +8,8 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
 
-/// A float as it is kept in a result: six digits after the point (of ms: the nanosecond), and never
-/// NaN or infinite.
+/// Rounds a float for a result: six digits after the point (of milliseconds: one nanosecond), and
+/// never NaN or infinite.
 pub fn rounded(value: f64) -> f64 {
     let six = (value * 1e6).round() / 1e6;
     if six.is_finite() {
@@ -21,13 +21,13 @@ pub fn rounded(value: f64) -> f64 {
     }
 }
 
-/// As few digits as tell a value: two after the point at most, and no needless zeros.
+/// Formats a value with few digits: two after the point at most, without trailing zeros.
 pub(crate) fn short(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// So many of something, for people: `1 request`, `2 requests`, `3 addresses`.
+/// Formats a count with its noun: `1 request`, `2 requests`, `3 addresses`.
 pub fn plural(n: impl Copy + fmt::Display + TryInto<u64>, noun: &str) -> String {
     let ending = match n.try_into() {
         Ok(1) => "",
@@ -42,7 +42,7 @@ pub fn plural(n: impl Copy + fmt::Display + TryInto<u64>, noun: &str) -> String 
 pub struct Nanos(pub u64);
 
 impl Nanos {
-    /// The start of the test; no time at all.
+    /// The start of the test, or a length of zero.
     pub const ZERO: Self = Self(0);
     /// Later than every instant of a test (584 years).
     pub const MAX: Self = Self(u64::MAX);
@@ -62,7 +62,8 @@ impl Nanos {
         Self(n.saturating_mul(1_000_000_000))
     }
 
-    /// Seconds as a float; negative and absurd values become zero and [`Nanos::MAX`].
+    /// Converts seconds given as a float. Negative and NaN values become zero, huge ones
+    /// [`Nanos::MAX`].
     pub fn from_secs_f64(s: f64) -> Self {
         Self((s * 1e9).round() as u64)
     }
@@ -94,7 +95,7 @@ impl Nanos {
         Self(self.0.saturating_add(length.0))
     }
 
-    /// As the standard library's type, for sockets and polls.
+    /// Converts to the standard library's type, for sockets and polls.
     pub const fn to_duration(self) -> std::time::Duration {
         std::time::Duration::from_nanos(self.0)
     }
@@ -121,33 +122,33 @@ impl AddAssign for Nanos {
 
 impl Sub for Nanos {
     type Output = Self;
-    /// Panics in debug builds when the result would be negative: that is our own mistake. Use
+    /// Panics in debug builds if the result would be negative: that is a defect of ours. Use
     /// [`Nanos::since`] for peers' clocks.
     fn sub(self, other: Self) -> Self {
         Self(self.0 - other.0)
     }
 }
 
-/// Why a text is not a length of time.
+/// The error for a text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a duration: expected a number with a unit, like 30s, 1m30s, 500ms, 50us")]
 pub struct BadDuration {
     pub text: String,
 }
 
-/// Units of a duration as people write it, and their nanoseconds.
+/// Units of a duration, and their nanoseconds.
 const DURATION_UNITS: [(&str, f64); 7] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
-/// The longest duration a user may ask for: ten years. Longer is a slip of the keyboard, and sums
-/// of two stay far from overflow.
+/// The longest duration that users may ask for: ten years. Anything longer is a typing error, and
+/// the sum of two stays far from overflow.
 const MAX_DURATION: Nanos = Nanos::from_secs(10 * 365 * 24 * 3600);
 
 impl FromStr for Nanos {
     type Err = BadDuration;
 
-    /// `30s`, `1m30s`, `1.5s`, `500ms`, `50us`, `0`. A unit is required except for zero; a sign is
-    /// refused.
+    /// Parses `30s`, `1m30s`, `1.5s`, `500ms`, `50us`, `0`. A unit is required except for zero. A
+    /// sign is refused.
     fn from_str(text: &str) -> Result<Self, BadDuration> {
         let bad = || BadDuration { text: text.to_owned() };
         let mut rest = text.trim();
@@ -175,9 +176,9 @@ impl FromStr for Nanos {
 }
 
 impl fmt::Display for Nanos {
-    /// The shortest exact form that a person would write: `4m30s`, `2m05s`, `1h`, `500ms`, `1.5s`,
-    /// `0s`. What follows a larger unit has two digits, so that `2m05s` is not taken for `2m50s`.
-    /// Parses back to the same value.
+    /// Writes the shortest exact form that a person would use: `4m30s`, `2m05s`, `1h`, `500ms`,
+    /// `1.5s`, `0s`. Numbers after a larger unit have two digits, so that `2m05s` is not mistaken
+    /// for `2m50s`. The text parses back to the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SECOND: u64 = 1_000_000_000;
         const MINUTE: u64 = 60 * SECOND;
@@ -204,12 +205,13 @@ impl fmt::Display for Nanos {
     }
 }
 
-/// One well-mixed number from a seed and two indices: the start of every stream of random draws.
+/// Derives one well-mixed number from a seed and two indices: the start of every stream of random
+/// draws.
 ///
-/// `a` and `b` are, say, a user and its iteration. Nothing is kept between calls, so that a draw
-/// depends on what it is for and not on which thread or machine makes it, or after what. (The
-/// finaliser of `SplitMix64`, once per argument, as in Steele, Lea and Flood, "Fast splittable
-/// pseudorandom number generators", 2014.)
+/// `a` and `b` are, for example, a user and its iteration. No state is kept between calls. A draw
+/// therefore depends on its purpose, and not on the thread or machine that makes it, or on earlier
+/// draws. (The finaliser of `SplitMix64`, once per argument, as in Steele, Lea and Flood, "Fast
+/// splittable pseudorandom number generators", 2014.)
 pub const fn mix64(seed: u64, a: u64, b: u64) -> u64 {
     const fn next(state: u64) -> u64 {
         let z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,22 +1,22 @@
-//! What the kernel counts on the whole machine, read from `/proc`. Elsewhere nothing is told.
+//! The kernel's counters for the whole machine, read from `/proc`. Other systems tell nothing.
 
 use super::text::TICK;
 use crate::units::Nanos;
 use std::fs;
 
-/// How long the cores have been busy since the start of the machine, with whatever, time stolen by
-/// the hypervisor included; none when the kernel does not tell.
+/// Returns how long these cores have been busy since the machine started, with any work, including
+/// time stolen by the hypervisor. `None` if the kernel does not tell.
 pub fn busy(cores: &[usize]) -> Option<Nanos> {
     parse_busy(&fs::read_to_string("/proc/stat").ok()?, cores)
 }
 
-/// What the kernel has counted on the whole machine since it started. Plain data; what it does not
-/// tell is zero.
+/// The kernel's counts for the whole machine since it started. Plain data; counts that the kernel
+/// does not tell are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counted {
     /// Ticks of CPU time, all cores and states.
     pub ticks: u64,
-    /// Those of them that the host gave to other guests.
+    /// The part of `ticks` that the host gave to other guests.
     pub steal_ticks: u64,
     /// Packets dropped because a core's queue was full.
     pub dropped: u64,
@@ -26,7 +26,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// What was counted since `earlier`.
+    /// Returns the counts since `earlier`.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Counted {
     }
 }
 
-/// What the kernel has counted so far.
+/// Reads the counts up to now.
 pub fn counted() -> Counted {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let (ticks, steal_ticks) = parse_ticks(&read("/proc/stat"));
@@ -48,16 +48,17 @@ pub fn counted() -> Counted {
     Counted { ticks, steal_ticks, dropped, segments_sent, segments_retransmitted }
 }
 
-/// All ticks and the stolen ones in the first line of `/proc/stat` (proc(5): user, nice, system,
-/// idle, iowait, irq, softirq, steal; what follows is contained in the first two).
+/// Parses all ticks and the stolen ones from the first line of `/proc/stat` (proc(5): user, nice,
+/// system, idle, iowait, irq, softirq, steal; the columns after these are contained in the first
+/// two).
 fn parse_ticks(text: &str) -> (u64, u64) {
     let line = text.lines().next().and_then(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let fields: Vec<u64> = line.split_ascii_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
     (fields.iter().sum(), fields.get(7).copied().unwrap_or(0))
 }
 
-/// `OutSegs` and `RetransSegs` in the text of `/proc/net/snmp`: a line of names, then a line of
-/// numbers.
+/// Parses `OutSegs` and `RetransSegs` from the text of `/proc/net/snmp`: a line of names, then a
+/// line of numbers.
 fn parse_segments(text: &str) -> (u64, u64) {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: ")).map(str::split_ascii_whitespace);
     let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else { return (0, 0) };
@@ -72,14 +73,14 @@ fn parse_segments(text: &str) -> (u64, u64) {
     found
 }
 
-/// The second column of `/proc/net/softnet_stat`, in hexadecimal, over all cores.
+/// Sums the second column of `/proc/net/softnet_stat`, in hexadecimal, over all cores.
 fn parse_dropped(text: &str) -> u64 {
     let second = |line: &str| u64::from_str_radix(line.split_ascii_whitespace().nth(1)?, 16).ok();
     text.lines().filter_map(second).sum()
 }
 
-/// Busy time in the text of `/proc/stat` (proc(5)): `cpuN user nice system idle iowait irq softirq
-/// steal …`, in ticks. Guest time is part of user time already.
+/// Parses busy time from the text of `/proc/stat` (proc(5)): `cpuN user nice system idle iowait irq
+/// softirq steal …`, in ticks. Guest time is already part of user time.
 fn parse_busy(text: &str, cores: &[usize]) -> Option<Nanos> {
     let mut ticks = 0_u64;
     for core in cores {

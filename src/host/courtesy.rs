@@ -1,16 +1,16 @@
-//! What a thread does so that others are not disturbed.
+//! Ways for a thread not to disturb others: a lower priority, and other cores.
 
 use super::machine::cores;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// How much lower the priority of a thread is that gives way: half of the whole range downwards.
+/// By how much a thread lowers its priority to give way: half of the whole range downwards.
 const NICE: i32 = 10;
 
-/// Lowers the priority of the calling thread, so that it gets what others leave of a core. On Linux
-/// priorities are those of threads (setpriority(2), "C library/kernel differences").
+/// Lowers the priority of the calling thread, so that it uses only CPU time that other threads
+/// leave. On Linux, priorities belong to threads (setpriority(2), "C library/kernel differences").
 pub fn give_way() {
-    // A thread that cannot give way runs as the others do.
+    // If this fails, the thread runs at normal priority.
     let _ = rustix::process::nice(NICE);
 }
 
@@ -23,7 +23,7 @@ pub fn keep_off(busy: &[usize]) {
     let mut set = CpuSet::new();
     let all_fit = free.iter().all(|core| set.set(*core).is_ok());
     if all_fit {
-        // The same: where it cannot be had, the kernel decides.
+        // If this fails, too, the kernel chooses the core.
         let _ = sched_setaffinity(Pid::from_raw(0), &set);
     }
 }

@@ -1,22 +1,21 @@
-//! The kernel's limits of open file descriptors and of local ports: one connection takes one of
-//! each.
+//! The kernel's limits on open file descriptors and on local ports. A connection takes one of each.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// More descriptors are needed than this process may have.
+/// The error for a process that needs more file descriptors than it may have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{needed} file descriptors are needed, but the limit is {limit}: raise it with `ulimit -n {needed}` (the hard limit is raised by \
      root, in /etc/security/limits.conf or with LimitNOFILE= of systemd), or use fewer users"
 )]
 pub struct TooFewFiles {
-    /// How many would be enough.
+    /// Number of descriptors that would be enough.
     pub needed: u64,
-    /// How many there may be at most.
+    /// The most that this process may have.
     pub limit: u64,
 }
 
-/// More connections are asked for than there are local ports for them.
+/// The error for a load that needs more connections than there are local ports for them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{needed} connections at once need as many local ports, but there are only {available} ({ports} for each pair of an address here \
@@ -25,24 +24,24 @@ pub struct TooFewFiles {
     needed - available
 )]
 pub struct TooFewPorts {
-    /// How many would be enough.
+    /// Number of ports that would be enough.
     pub needed: u64,
-    /// How many there are.
+    /// Number of ports in all.
     pub available: u64,
-    /// How many of them each way has.
+    /// Number of ports of each way.
     pub ports: u64,
 }
 
-/// Whether `needed` connections can be open at once over so many `ways`: pairs of an address here
-/// and an address and port there.
+/// Checks that `needed` connections can be open at once over this many `ways`: pairs of a local
+/// address and a remote address and port.
 pub fn check_ports(needed: u64, ways: u64) -> Result<(), TooFewPorts> {
-    // A kernel that does not tell its range is asked no further: a connection that fails for want
-    // of a port is counted as such.
+    // If the kernel does not tell its range, nothing is checked here. A connection that fails
+    // because no port is left is counted as such.
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
     range.and_then(|range| ports_in(&range)).map_or(Ok(()), |ports| enough_ports(needed, ports, ways))
 }
 
-/// Ports from the first to the last of a range, as the kernel writes it.
+/// Returns the number of ports in a range, as the kernel writes it.
 fn ports_in(range: &str) -> Option<u64> {
     let mut bounds = range.split_whitespace().map(str::parse::<u64>);
     let (first, last) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
@@ -54,19 +53,18 @@ fn enough_ports(needed: u64, ports: u64, ways: u64) -> Result<(), TooFewPorts> {
     if available >= needed { Ok(()) } else { Err(TooFewPorts { needed, available, ports }) }
 }
 
-/// File descriptors beside those of the connections: the polls, the terminal, the server's pipe.
+/// File descriptors besides those of connections: the polls, the terminal, the server's pipe.
 pub const BESIDE_CONNECTIONS: u64 = 64;
 
-/// Raises the soft limit to the hard one and says what it is now; fails when that is below
-/// `needed`.
+/// Raises the soft limit to the hard one and returns the new limit. Fails if it is below `needed`.
 pub fn raise_nofile(needed: u64) -> Result<u64, TooFewFiles> {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        // A kernel that does not tell its limit is asked no further: a connection that fails for
-        // want of one is counted as such.
+        // If the kernel does not tell its limit, nothing is checked here. A connection that fails
+        // because no descriptor is left is counted as such.
         return Ok(needed);
     };
-    // The hard limit may be above what the kernel grants anyone (fs.nr_open); then what is needed
-    // will do.
+    // The hard limit may exceed what the kernel grants to any process (fs.nr_open). The needed
+    // number is tried next.
     for wanted in wishes(soft, hard, needed) {
         if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() {
             return enough(wanted, needed);
@@ -75,7 +73,7 @@ pub fn raise_nofile(needed: u64) -> Result<u64, TooFewFiles> {
     enough(soft, needed)
 }
 
-/// Soft limits to try, best first.
+/// Returns the soft limits to try, best first.
 fn wishes(soft: u64, hard: u64, needed: u64) -> impl Iterator<Item = u64> {
     [hard, needed.min(hard)].into_iter().filter(move |&wanted| wanted > soft)
 }

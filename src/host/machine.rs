@@ -1,4 +1,4 @@
-//! The machine that we run on, read from `/proc` and `/sys`.
+//! The machine that this process runs on, read from `/proc` and `/sys`.
 
 use super::text::kib;
 use sha2::{Digest as _, Sha256};
@@ -7,7 +7,7 @@ use std::fs;
 /// The machine that a run was made on. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
-    /// The processor's name, `unknown` where the kernel does not tell.
+    /// The processor's name, or `unknown` if the kernel does not tell.
     pub cpu_model: String,
     /// Cores that this process may use.
     pub cores: u32,
@@ -15,14 +15,14 @@ pub struct Machine {
     pub kernel: String,
     pub os: String,
     pub arch: String,
-    /// What the monotonic clock stands on: anything but `tsc` (or ARM's `arch_sys_counter`) makes
-    /// reading it slow.
+    /// The source of the monotonic clock. Any source but `tsc` (or ARM's `arch_sys_counter`) is
+    /// slow to read.
     pub clocksource: String,
 }
 
-/// What the kernel does not tell.
+/// Stands for values that the kernel does not tell.
 const UNKNOWN: &str = "unknown";
-/// Bytes of a fingerprint: enough that no two machines of a lab share one.
+/// Length of a fingerprint in bytes: enough for every machine of a lab to have its own.
 const FINGERPRINT_BYTES: usize = 8;
 
 pub fn machine() -> Machine {
@@ -42,16 +42,16 @@ pub fn machine() -> Machine {
     }
 }
 
-/// The cores that this process may use, in order. Empty when the system does not say.
+/// Returns the cores that this process may use, in order. Empty if the system does not say.
 pub fn cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
 impl Machine {
-    /// What two machines must have in common for their numbers to be compared: a short hash in hex.
-    /// What a run chooses, such as its number of workers, is not in it.
+    /// Returns a short hash in hex. Two machines must have the same one for their numbers to be
+    /// compared. Choices of a run, such as its number of workers, are not part of it.
     pub fn fingerprint(&self) -> String {
-        // Written as earlier versions wrote it: their results are still compared with new ones.
+        // The format must not change: results of earlier versions are still compared with new ones.
         let facts = format!(
             "{:?}",
             (
@@ -68,7 +68,7 @@ impl Machine {
     }
 }
 
-/// The first processor's name in the text of `/proc/cpuinfo`. ARM kernels give none.
+/// Returns the first processor's name in the text of `/proc/cpuinfo`. ARM kernels do not give one.
 fn parse_cpu_model(text: &str) -> Option<String> {
     text.lines()
         .filter_map(|line| line.split_once(':'))

@@ -1,4 +1,4 @@
-//! This machine: what it is, its limits, its processes, and what its kernel counts.
+//! This machine: its hardware, its limits, its processes, and the counts of its kernel.
 
 mod counters;
 mod courtesy;

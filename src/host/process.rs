@@ -1,10 +1,10 @@
-//! What a process of this machine has used, read from `/proc`. Elsewhere nothing is told.
+//! The resources that a local process has used, read from `/proc`. Other systems tell nothing.
 
 use super::text::{TICK, kib};
 use crate::units::Nanos;
 use std::fs;
 
-/// What a process has used. Plain data.
+/// The resources that a process has used. Plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessUsage {
     /// CPU time so far, user and system, all threads.
@@ -13,25 +13,25 @@ pub struct ProcessUsage {
     pub threads: u32,
 }
 
-/// What process `pid` has used; none when it is gone.
+/// Returns the usage of process `pid`, or `None` when the process is gone.
 pub fn sample_pid(pid: u32) -> Option<ProcessUsage> {
     let (cpu, threads) = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
     let rss_bytes = kib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")?;
     Some(ProcessUsage { cpu, rss_bytes, threads })
 }
 
-/// What we have used ourselves.
+/// Returns the usage of this process.
 pub fn own() -> Option<ProcessUsage> {
     sample_pid(std::process::id())
 }
 
-/// Whether this process was started with that signal ignored, as `nohup` does. Asked before a
-/// handler is set.
+/// Returns true if this process was started with the signal ignored, as `nohup` does. Call it
+/// before a handler is set.
 pub fn ignores(signal: i32) -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|text| parse_ignored(&text, signal))
 }
 
-/// Whether the bit of a signal is set in the line `SigIgn` of `/proc/PID/status`, a mask in
+/// Returns true if the signal's bit is set in the line `SigIgn` of `/proc/PID/status`, a mask in
 /// hexadecimal.
 fn parse_ignored(text: &str, signal: i32) -> bool {
     let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -39,9 +39,9 @@ fn parse_ignored(text: &str, signal: i32) -> bool {
     u32::try_from(signal - 1).is_ok_and(|bit| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
 }
 
-/// CPU time and threads in the text of `/proc/PID/stat` (proc(5)): fields 14, 15 and 20, counted
-/// after the name, which stands in parentheses and may hold anything, parentheses and blanks
-/// included.
+/// Parses CPU time and threads from the text of `/proc/PID/stat` (proc(5)): fields 14, 15 and 20,
+/// counted from the end of the name. The name stands in parentheses and may contain anything,
+/// parentheses and blanks included.
 fn parse_stat(text: &str) -> Option<(Nanos, u32)> {
     let (_, after_name) = text.rsplit_once(')')?;
     // The first field after the name is the third.

@@ -1,11 +1,12 @@
-//! What several files of the kernel have in common.
+//! Parsing that several of the kernel's files have in common.
 
 use crate::units::Nanos;
 
-/// A clock tick in `/proc/PID/stat`: the kernel's interface has `USER_HZ` = 100 on every
+/// A clock tick in `/proc/PID/stat`: in the kernel's interface, `USER_HZ` is 100 on every
 /// architecture that Rust's std supports (proc(5)).
 pub(super) const TICK: Nanos = Nanos::from_millis(10);
-/// The number of KiB behind `key` in the text of `/proc/PID/status` or `/proc/meminfo`, as bytes.
+/// Returns the number of KiB after `key` in the text of `/proc/PID/status` or `/proc/meminfo`, in
+/// bytes.
 pub(super) fn kib(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -1,4 +1,4 @@
-//! Closed load: users that start a request when their last one is over.
+//! Closed loop: a user starts a request when its last one is over.
 //!
 //! One user's life, all of it driven by `due` and `finished`:
 //!
@@ -11,13 +11,13 @@
 //!    └──────────────────────┴──────────────────────────── no pause ◀─────────────┘
 //! ```
 //!
-//! The users that are switched on are always the first ones, of the whole and so of each shard:
-//! whether a user is on is a comparison with one number. A user that is switched off with its
-//! request under way stays `InFlight`, and is `Away` when that is over.
+//! The users that are switched on are always the first ones, of the whole test and so of each
+//! shard. One comparison therefore tells whether a user is on. A user that is switched off with a
+//! request under way stays `InFlight`, and is `Away` when that request is over.
 //!
-//! This file does not know what a request is, nor how long one takes. It never looks at all its
-//! users at once: an entry in the queue or the heap that is no longer true (its user was switched
-//! off meanwhile) is dropped when it comes up.
+//! This file does not know what a request is, nor how long it takes. It never looks at all its
+//! users at once. An entry of the queue or the heap that is out of date (its user was switched off
+//! meanwhile) is dropped when it comes up.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -26,7 +26,7 @@ use super::stages::Ramp;
 use super::{Load, Shape, Share, Start, ThinkTime, Turn, local};
 use crate::units::{Nanos, mix64};
 
-/// Keeps think times apart from everything else that is drawn for the same user and iteration.
+/// Keeps think times apart from everything else that is drawn for a user and an iteration.
 const THINK_DRAWS: u64 = 0x7448_494e_4b00_0001;
 
 /// One shard of a load, as it runs.
@@ -40,32 +40,32 @@ pub struct Schedule {
     shard: u32,
     of: u32,
     quota: Quota,
-    /// Requests that there are for all users together, and by how much the numbers of one user's
-    /// differ.
+    /// The most requests of all users together, and the step between the numbers of one user's
+    /// requests.
     requests: u64,
     stride: u64,
     users: Vec<User>,
-    /// How many are switched on: those below.
+    /// How many users are switched on: those with lower slots.
     on: u32,
-    /// How many have done all they had to.
+    /// How many users have done all their iterations.
     done: u32,
     /// The next instant at which users are switched on or off, and how many are on then.
     change: Option<Change>,
-    /// Due at once, first come, first served. The front is never out of date.
+    /// Users that are due now, first come, first served. The front is never out of date.
     ready: VecDeque<u32>,
-    /// Due later. The top is never out of date.
+    /// Users that are due later. The top is never out of date.
     thinking: BinaryHeap<Reverse<(Nanos, u32)>>,
 }
 
 /// A user of this shard.
 #[derive(Debug, Clone, Copy)]
 struct User {
-    /// Requests it has started.
+    /// Number of requests that it has started.
     started: u64,
-    /// When it is or was due.
+    /// The instant when it is or was due.
     due: Nanos,
     state: State,
-    /// The engine was told to start it, and not to retire it since.
+    /// True if the engine was told to start the user, and has not been told to retire it since.
     known: bool,
 }
 
@@ -84,7 +84,7 @@ struct Change {
     on: u32,
 }
 
-/// What ends the work before the time does.
+/// The limit that ends the work before the time does.
 #[derive(Debug)]
 enum Quota {
     Time,
@@ -99,7 +99,7 @@ enum Quota {
 }
 
 impl Schedule {
-    /// A schedule at instant zero.
+    /// Creates a schedule at instant zero.
     pub fn new(load: &Load) -> Self {
         debug_assert!(load.shard < load.of, "shard {} of {}", load.shard, load.of);
         let (of, shard) = (load.of.max(1), load.shard);
@@ -124,7 +124,7 @@ impl Schedule {
                 (Ramp::constant(0, Nanos::ZERO), Quota::Time)
             }
         };
-        // A user that has nothing to do is never switched on.
+        // A user without anything to do is never switched on.
         let requests = load.requests.unwrap_or(u64::MAX);
         let most = match &quota {
             Quota::PerUser(0) => 0,
@@ -157,10 +157,10 @@ impl Schedule {
         schedule
     }
 
-    /// What is due at `now`; call until `None`.
+    /// Returns the next turn that is due at `now`. Call until `None`.
     pub fn due(&mut self, now: Nanos) -> Option<Turn> {
         if now >= self.end {
-            // What was still to come will not, and must not look due for ever.
+            // Nothing else will start, and nothing may look due for ever.
             self.change = None;
             self.ready.clear();
             self.thinking.clear();
@@ -185,9 +185,9 @@ impl Schedule {
         None
     }
 
-    /// When `due` should be asked again, if nothing finishes before. Until then `due` has nothing;
-    /// at it, it has something, except when the only change is that a user returns whose old
-    /// request is still under way.
+    /// Returns when `due` should be called again, if no request finishes before. Until then, `due`
+    /// returns nothing. At that instant it returns a turn, unless the only change is the return of
+    /// a user whose old request is still under way.
     pub fn next_due(&self) -> Option<Nanos> {
         let change = self.change.map(|change| change.at);
         let ready = self.ready.front().map(|&slot| self.users[slot as usize].due);
@@ -195,15 +195,15 @@ impl Schedule {
         [change, ready, thought].into_iter().flatten().min().filter(|&at| at < self.end)
     }
 
-    /// The request of `slot` is over. It thinks, at least for `back_off` (zero unless the server is
-    /// down), and is due again.
+    /// Reports that the request of `slot` is over. Its user thinks, for at least `back_off` (zero
+    /// unless the server is down), and then is due again.
     pub fn finished(&mut self, slot: u32, now: Nanos, back_off: Nanos) {
         debug_assert_eq!(self.users[slot as usize].state, State::InFlight, "user {slot} has no request under way");
         if slot >= self.on || now >= self.end {
             self.users[slot as usize].state = State::Away;
             return;
         }
-        // Who has nothing left is retired at once, without a thought.
+        // A user with nothing left to do is retired at once, without thinking.
         let pause = if self.is_spent(slot) { Nanos::ZERO } else { self.thought(slot).max(back_off) };
         let due = now.saturating_add(pause);
         let user = &mut self.users[slot as usize];
@@ -217,46 +217,46 @@ impl Schedule {
         }
     }
 
-    /// Users that are active at `now`, in this shard; past the end those of the end.
+    /// Returns the active users of this shard at `now`. After the end, the number at the end.
     pub fn vus(&self, now: Nanos) -> u32 {
         self.value(now.min(self.end)).saturating_sub(self.done)
     }
 
-    /// Whether `slot` is switched on, as of the last `due`. A user that was retired with a request
-    /// under way and is on again keeps that request: its grace has no end any more.
+    /// Returns true if `slot` is switched on, as of the last `due`. A user that was retired with a
+    /// request under way and is on again keeps that request, and its grace no longer ends.
     pub fn is_active(&self, slot: u32) -> bool {
         slot < self.on && self.users[slot as usize].state != State::Done
     }
 
-    /// The most users this shard ever has: slots are below it.
+    /// Returns the most users that this shard ever has. Slots are below this number.
     pub fn local_vus(&self) -> u32 {
         // Made from a 32-bit count.
         self.users.len() as u32
     }
 
-    /// When nothing new starts any more at the latest: the end of the measurement window for the
-    /// executors that run by time.
+    /// Returns the latest instant at which a request may start: the end of the measurement window
+    /// for executors that run by time.
     pub fn end(&self) -> Nanos {
         self.end
     }
 
-    /// Nothing will ever be due again: past the end, or all iterations done. Requests may still be
-    /// in flight past the end only.
+    /// Returns true if nothing will ever be due again: `now` is past the end, or all iterations are
+    /// done. Only past the end may requests still be in flight.
     pub fn is_over(&self, now: Nanos) -> bool {
         now >= self.end || self.done == self.local_vus()
     }
 
-    /// Users of this shard that the ramp has at `t`.
+    /// Returns the users of this shard that the ramp has at `t`.
     fn value(&self, t: Nanos) -> u32 {
         local(self.ramp.value(t), self.shard, self.of).min(self.local_vus())
     }
 
-    /// The next change of the number of users that are on, given that it is right at `t`.
+    /// Returns the next change of the number of users that are on, if that number is right at `t`.
     fn change_after(&self, t: Nanos) -> Option<Change> {
         let on = (self.on < self.local_vus()).then(|| self.ramp.on_after(self.vu(self.on), t)).flatten();
         let off = self.on.checked_sub(1).and_then(|last| self.ramp.off_after(self.vu(last), t));
         let at = [on, off].into_iter().flatten().min()?;
-        // At the end everybody finishes what is under way; nobody is ramped away.
+        // At the end, requests under way may finish. Users are not ramped away.
         (at < self.end).then(|| Change { at, on: self.value(at) })
     }
 
@@ -265,7 +265,7 @@ impl Schedule {
         self.on += 1;
         let user = &mut self.users[slot as usize];
         if user.state == State::InFlight {
-            // It goes on with its old request; the engine still has its connection.
+            // The user keeps its old request, and the engine still has its connection.
             user.known = true;
         } else {
             user.state = State::Ready;
@@ -274,7 +274,7 @@ impl Schedule {
         }
     }
 
-    /// Switches off the last user, and says whether the engine has to hear of it.
+    /// Switches off the last user. Returns true if the engine must be told.
     fn switch_off(&mut self) -> bool {
         self.on -= 1;
         let user = &mut self.users[self.on as usize];
@@ -286,7 +286,7 @@ impl Schedule {
         known
     }
 
-    /// Takes the next user that is due: those that have thought, then those that never paused.
+    /// Takes the next user that is due: first users that have thought, then users without a pause.
     fn next_ready(&mut self, now: Nanos) -> Option<u32> {
         let thought = self.thinking.peek().is_some_and(|Reverse((at, _))| *at <= now);
         let nothing_left = matches!(self.quota, Quota::Shared { next, total, .. } if next >= total);
@@ -295,13 +295,13 @@ impl Schedule {
         } else {
             self.ready.pop_front()
         }?;
-        // Out of date from here on, for the entry that was just taken and for any double of it.
+        // This makes the entry that was just taken, and any duplicate of it, out of date.
         self.users[slot as usize].state = State::Away;
         self.drop_outdated();
         Some(slot)
     }
 
-    /// What a user does whose turn it is.
+    /// Takes the turn of a user: starts a request, or retires the user.
     fn turn(&mut self, slot: u32, now: Nanos) -> Option<Turn> {
         if self.is_spent(slot) {
             self.done += 1;
@@ -321,7 +321,7 @@ impl Schedule {
         Some(Turn::Start(Start { slot, vu, draw_vu, iteration, intended: user.due }))
     }
 
-    /// Whether the user has nothing left to do.
+    /// Returns true if the user has nothing left to do.
     fn is_spent(&self, slot: u32) -> bool {
         let started = self.users[slot as usize].started;
         let used_up = || started.saturating_mul(self.stride).saturating_add(self.vu(slot).into()) >= self.requests;
@@ -332,8 +332,8 @@ impl Schedule {
         }
     }
 
-    /// How long the user thinks after the request that it started last. Drawn from the user and its
-    /// own count of requests, so that it is the same in every shard.
+    /// Returns how long the user thinks after its latest request. The time is drawn from the user
+    /// and its own count of requests, so that it is the same however the test is sharded.
     fn thought(&self, slot: u32) -> Nanos {
         let ThinkTime { min, max } = self.think_time;
         if max <= min {
@@ -344,12 +344,12 @@ impl Schedule {
         Nanos(fastrand::Rng::with_seed(seed).u64(min.0..=max.0))
     }
 
-    /// The user's number in the whole test.
+    /// Returns the user's number in the whole test.
     fn vu(&self, slot: u32) -> u32 {
         slot * self.of + self.shard
     }
 
-    /// Restores the invariant of the queue and the heap.
+    /// Removes outdated entries from the front of the queue and the top of the heap.
     fn drop_outdated(&mut self) {
         while let Some(&slot) = self.ready.front()
             && self.users[slot as usize].state != State::Ready

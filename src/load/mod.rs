@@ -1,15 +1,17 @@
-//! When to start a request. No I/O, no clock: time is an argument, the next deadline is the answer.
+//! Decides when to start a request. No I/O, no clock: time is an argument, and the next deadline is
+//! the result.
 //!
-//! A [`Shape`] is plain data, the whole test's. A [`Schedule`] is one shard of it (`k` of `of`, by
-//! striding: virtual user `v`, shared iteration `i` and arrival `i` belong to shard `v mod of`, `i
-//! mod of`), so that *the union of the shards is the whole*, whatever `of` is.
+//! A [`Shape`] is plain data and describes the whole test. A [`Schedule`] is one shard of it (`k`
+//! of `of`). Shards stride: virtual user `v`, shared iteration `i` and arrival `i` belong to shard
+//! `v mod of`, `i mod of`. So *the union of the shards is the whole*, for every `of`.
 //!
 //! The dialogue with the engine, per pass of its loop:
 //!
 //! ```text
-//! while let Some(turn) = schedule.due(now)   → Start: send a request for that VU / Retire: that VU was ramped away
+//! while let Some(turn) = schedule.due(now)   → Start: send a request for that VU
+//!                                            Retire: that VU was ramped away
 //! poll(timeout = schedule.next_due())
-//! schedule.finished(vu, now, back_off)       → that VU's request is over; it thinks, then is due again
+//! schedule.finished(vu, now, back_off)       → that VU's request is over: it thinks, then is due
 //! ```
 
 mod closed;
@@ -26,7 +28,7 @@ pub use trace::Trace;
 use crate::units::Nanos;
 use stages::Ramp;
 
-/// How many users do what, and when: k6's executors.
+/// How many users are active, and when: k6's executors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
     /// `vus` users for `duration`.
@@ -58,7 +60,7 @@ pub enum Shape {
         /// New requests are started no later than this.
         max_duration: Nanos,
     },
-    /// Requests at a rate that does not change: one stage at the start's rate.
+    /// Requests at a constant rate: one stage, at the start's rate.
     ConstantArrivalRate(Arrivals),
     /// Requests at a rate that follows stages.
     RampingArrivalRate(Arrivals),
@@ -67,7 +69,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The most users at once.
+    /// Returns the most users at once.
     pub fn peak_vus(&self) -> u32 {
         match self {
             Self::ConstantVus { vus, .. } | Self::PerVuIterations { vus, .. } | Self::SharedIterations { vus, .. } => {
@@ -79,18 +81,18 @@ impl Shape {
         }
     }
 
-    /// Whether requests start when they are due, regardless of earlier requests.
+    /// Returns true if requests start when they are due, regardless of earlier requests.
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::ConstantArrivalRate(_) | Self::RampingArrivalRate(_) | Self::Trace(_))
     }
 
-    /// By how much the numbers of one user's requests differ, when requests are numbered over all
-    /// users: 1 if there is one sequence for all of them.
+    /// Returns the step between the numbers of one user's requests, if requests are numbered over
+    /// all users. It is 1 if all users share one sequence.
     pub fn stride(&self) -> u64 {
         if self.counts_by_user() { u64::from(self.peak_vus()).max(1) } else { 1 }
     }
 
-    /// Whether each user counts requests of its own.
+    /// Returns true if each user counts its own requests.
     const fn counts_by_user(&self) -> bool {
         match self {
             Self::ConstantVus { .. } | Self::RampingVus { .. } | Self::PerVuIterations { .. } => true,
@@ -101,7 +103,7 @@ impl Shape {
         }
     }
 
-    /// The arrivals of an open load at a rate.
+    /// Returns the arrivals of an open loop at a rate.
     pub const fn arrivals(&self) -> Option<&Arrivals> {
         match self {
             Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => Some(arrivals),
@@ -109,12 +111,12 @@ impl Shape {
         }
     }
 
-    /// Whether the clock ends it. Otherwise it ends when all iterations are done.
+    /// Returns true if the clock ends it. Otherwise it ends when all iterations are done.
     pub const fn runs_by_time(&self) -> bool {
         !matches!(self, Self::PerVuIterations { .. } | Self::SharedIterations { .. })
     }
 
-    /// The stages, in order; at least one.
+    /// Returns the stages, in order. There is at least one.
     pub fn spans(&self) -> Vec<Span> {
         match self {
             Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).spans(),
@@ -130,7 +132,7 @@ impl Shape {
         }
     }
 
-    /// When nothing new is started any more, at the latest.
+    /// Returns the latest instant at which a request may start.
     pub fn end(&self) -> Nanos {
         match self {
             Self::ConstantVus { duration, .. } => *duration,
@@ -142,15 +144,16 @@ impl Shape {
     }
 }
 
-/// A stage of a test, with what it does to the load. A shape without stages has one.
+/// A stage of a test, and how the load changes in it. A shape without stages has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     pub begin: Nanos,
-    /// The instant after its last.
+    /// The first instant after it.
     pub end: Nanos,
-    /// The load is the same throughout.
+    /// True if the load stays the same throughout.
     pub is_level: bool,
-    /// The load jumps where it begins: it is another than at the end of the stage before.
+    /// True if the load jumps where it begins: it differs from the load at the end of the stage
+    /// before.
     pub jumps: bool,
 }
 
@@ -161,39 +164,39 @@ pub struct ThinkTime {
     pub max: Nanos,
 }
 
-/// Everything a schedule is made from: the whole test's shape, and which shard of it.
+/// Everything that a schedule is made from: the whole test's shape, and the shard's position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Load {
     pub shape: Shape,
     pub think_time: ThinkTime,
     /// How long requests may finish after the last stage.
     pub graceful_stop: Nanos,
-    /// Draws the think times, per user and iteration.
+    /// Seed of the think times, which are drawn per user and iteration.
     pub seed: u64,
-    /// Which shard this is, below `of`: that of one of `workers`, whose processes stride by `of /
-    /// workers`.
+    /// Number of this shard, below `of`. A process has `workers` shards, and processes stride by
+    /// `of / workers`.
     pub shard: u32,
     pub of: u32,
     pub workers: u32,
-    /// Requests that there are, numbered over all users with [`Shape::stride`]; none for any
-    /// number.
+    /// The most requests, numbered over all users with [`Shape::stride`]. `None` if there is no
+    /// limit.
     pub requests: Option<u64>,
 }
 
-/// Requests of a shard in the order in which they are started, as far as that is known beforehand.
+/// Requests of a shard in the order of their starts, as far as it is known beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sequence {
-    /// As of [`Start`].
+    /// As in [`Start`].
     pub draw_vu: u32,
-    /// Iteration of the first one.
+    /// Iteration of the first request.
     pub first: u64,
-    /// From one iteration to the next.
+    /// Step from one iteration to the next.
     pub step: u64,
 }
 
 impl Load {
-    /// The sequences in which this shard starts its requests: one for each user, by slot, or a single
-    /// one for all of them.
+    /// Returns the sequences in which this shard starts its requests: one for each user, by slot,
+    /// or a single one for all of them.
     pub fn sequences(&self) -> Vec<Sequence> {
         let of = self.of.max(1);
         let peak = self.shape.peak_vus();
@@ -206,15 +209,15 @@ impl Load {
         }
     }
 
-    /// The share of what is dealt to whoever has a user: shared iterations and arrivals.
+    /// Returns this shard's share of the shared iterations or arrivals.
     ///
-    /// They are dealt to processes first and by each process to its workers. How many workers another
-    /// process has is not known here, and must not matter.
+    /// They are dealt to processes first, and by each process to its workers. The number of workers
+    /// of other processes is not known here, and must not matter.
     fn share(&self) -> Share {
         let peak = self.shape.peak_vus();
         let processes = (self.of / self.workers.max(1)).max(1);
         let (process, worker) = (self.shard % processes, self.shard / processes);
-        // The first ones have a user, and a shard without one could start nothing.
+        // The first processes have users. A shard without a user could not start anything.
         let deals = processes.min(peak).max(1);
         let within = self.workers.min(local(peak, process, processes)).max(1);
         Share {
@@ -224,7 +227,7 @@ impl Load {
     }
 }
 
-/// Numbers `first`, `first + step`, … of those that are dealt out, if the shard has a user at all.
+/// The numbers that a shard is dealt: `first`, `first + step`, … if it has a user at all.
 #[derive(Debug, Clone, Copy)]
 struct Share {
     first: u64,
@@ -235,14 +238,14 @@ struct Share {
 pub enum Turn {
     /// A request is due.
     Start(Start),
-    /// A user was ramped away. If it is idle its connection is to be closed now; if a request is
-    /// under way it may finish until `give_up`, and then is cut off, unless [`Schedule::is_active`]
-    /// says that the user has come back meanwhile. (`finished` is to be called for it all the
-    /// same.) A later `Start` may bring it back.
+    /// A user was ramped away. If it is idle, its connection is to be closed now. If it has a
+    /// request under way, the request may finish until `give_up` and then is cut off, unless
+    /// [`Schedule::is_active`] says that the user has come back meanwhile. (`finished` must be
+    /// called in any case.) A later `Start` may bring the user back.
     Retire {
         /// The user, by its index in this shard: `0..local_vus()`.
         slot: u32,
-        /// When its grace is over.
+        /// The end of its grace period.
         give_up: Nanos,
     },
 }
@@ -254,26 +257,26 @@ pub struct Start {
     pub slot: u32,
     /// The user, by its index in the whole test.
     pub vu: u32,
-    /// Which stream of random draws the request takes: the user for executors that count per user,
-    /// 0 for shared iterations.
+    /// The stream of random draws for the request: the user for executors that count per user, 0
+    /// for shared iterations and arrivals.
     pub draw_vu: u32,
-    /// How many requests came before it in that stream.
+    /// Number of requests before it in that stream.
     pub iteration: u64,
-    /// When it was meant to start.
+    /// The instant when it was meant to start.
     pub intended: Nanos,
 }
 
 /// One shard of a load, as it runs.
 #[derive(Debug)]
 pub enum Schedule {
-    /// Users that start a request when their last one is over.
+    /// Closed loop: a user starts a request when its last one is over.
     Closed(closed::Schedule),
-    /// Requests that start when their time has come.
+    /// Open loop: requests start when they are due.
     Open(open::Schedule),
 }
 
 impl Schedule {
-    /// A schedule at instant zero.
+    /// Creates a schedule at instant zero.
     pub fn new(load: &Load) -> Self {
         if load.shape.is_open() {
             Self::Open(open::Schedule::new(load))
@@ -282,7 +285,7 @@ impl Schedule {
         }
     }
 
-    /// What is due at `now`; call until `None`.
+    /// Returns the next turn that is due at `now`. Call until `None`.
     pub fn due(&mut self, now: Nanos) -> Option<Turn> {
         match self {
             Self::Closed(schedule) => schedule.due(now),
@@ -290,7 +293,7 @@ impl Schedule {
         }
     }
 
-    /// When `due` should be asked again, if nothing finishes before.
+    /// Returns when `due` should be called again, if no request finishes before.
     pub fn next_due(&self) -> Option<Nanos> {
         match self {
             Self::Closed(schedule) => schedule.next_due(),
@@ -298,9 +301,9 @@ impl Schedule {
         }
     }
 
-    /// The request of `slot` is over. In closed load its user thinks, at least for `back_off` (zero
-    /// unless the server is down), and is due again. In open load the rate alone says when requests
-    /// start, also against a server that is down.
+    /// Reports that the request of `slot` is over. In a closed loop, its user thinks, for at least
+    /// `back_off` (zero unless the server is down), and then is due again. In an open loop, the
+    /// rate alone decides when requests start, even if the server is down.
     pub fn finished(&mut self, slot: u32, now: Nanos, back_off: Nanos) {
         match self {
             Self::Closed(schedule) => schedule.finished(slot, now, back_off),
@@ -308,7 +311,7 @@ impl Schedule {
         }
     }
 
-    /// Users that are active at `now`, in this shard; past the end those of the end.
+    /// Returns the active users of this shard at `now`. After the end, the number at the end.
     pub fn vus(&self, now: Nanos) -> u32 {
         match self {
             Self::Closed(schedule) => schedule.vus(now),
@@ -316,7 +319,7 @@ impl Schedule {
         }
     }
 
-    /// Whether `slot` may start requests, as of the last `due`.
+    /// Returns true if `slot` may start requests, as of the last `due`.
     pub fn is_active(&self, slot: u32) -> bool {
         match self {
             Self::Closed(schedule) => schedule.is_active(slot),
@@ -324,7 +327,7 @@ impl Schedule {
         }
     }
 
-    /// The most users this shard ever has: slots are below it.
+    /// Returns the most users that this shard ever has. Slots are below this number.
     pub fn local_vus(&self) -> u32 {
         match self {
             Self::Closed(schedule) => schedule.local_vus(),
@@ -332,8 +335,8 @@ impl Schedule {
         }
     }
 
-    /// When the last stage ends: the end of the measurement window for the executors that run by
-    /// time.
+    /// Returns when the last stage ends: the end of the measurement window for executors that run
+    /// by time.
     pub fn end(&self) -> Nanos {
         match self {
             Self::Closed(schedule) => schedule.end(),
@@ -341,7 +344,7 @@ impl Schedule {
         }
     }
 
-    /// Nothing will ever be due again.
+    /// Returns true if nothing will ever be due again.
     pub fn is_over(&self, now: Nanos) -> bool {
         match self {
             Self::Closed(schedule) => schedule.is_over(now),
@@ -349,7 +352,7 @@ impl Schedule {
         }
     }
 
-    /// Nothing is started any more, because the test was stopped or its grace is over.
+    /// Starts nothing more, because the test was stopped or its grace is over.
     pub fn close(&mut self, now: Nanos) {
         match self {
             Self::Closed(_) => {}
@@ -357,8 +360,8 @@ impl Schedule {
         }
     }
 
-    /// Arrivals that came due since the last call; none in closed load, where a user's turn is not
-    /// an arrival.
+    /// Takes the counts of arrivals that came due since the last call. Zero in a closed loop, where
+    /// a user's turn is not an arrival.
     pub fn take_offered(&mut self) -> Offered {
         match self {
             Self::Closed(_) => Offered::default(),
@@ -366,13 +369,13 @@ impl Schedule {
         }
     }
 
-    /// Whether latency is measured from the intended instant as well.
+    /// Returns true if latency is also measured from the intended instant.
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::Open(_))
     }
 }
 
-/// How many of `all` users belong to a shard.
+/// Returns how many of `all` users belong to a shard.
 fn local(all: u32, shard: u32, of: u32) -> u32 {
     all.saturating_sub(shard).div_ceil(of)
 }

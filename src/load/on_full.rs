@@ -1,16 +1,17 @@
-//! What open load does when all users are busy.
+//! The two ways in which an open loop treats arrivals while all users are busy.
 
-/// What becomes of an arrival that finds all users busy.
+/// The fate of an arrival that finds all users busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFull {
-    /// It waits for the next free one, and its time runs from when it was due.
+    /// The arrival waits for the next free user. Its latency counts from the instant when it was
+    /// due.
     Queue,
-    /// It is not made, and counted as dropped.
+    /// The arrival is not sent, and is counted as dropped.
     Drop,
 }
 
 impl OnFull {
-    /// Its name in profiles.
+    /// Returns its name in profiles.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Queue => "queue",

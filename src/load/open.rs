@@ -1,8 +1,8 @@
-//! Open load: requests start when they are due, regardless of earlier requests.
+//! Open loop: requests start when they are due, regardless of earlier requests.
 //!
-//! Users of a real service do not wait for each other. A closed loop does: when the server stalls,
-//! its users stop asking, and the worst moments are measured least (*coordinated omission*). Here
-//! arrivals are a sequence of instants that nothing can change, and latency is measured from them.
+//! Users of a real service do not wait for each other. In a closed loop they do: when the server
+//! stalls, its users stop asking, and the worst moments are measured least (*coordinated
+//! omission*). Here arrivals are a fixed sequence of instants, and latency is measured from them.
 //!
 //! ```text
 //!  Sequence: 0 1 2 3 4 5 …   one for the whole test, the same on every thread and machine
@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Arrival `k` comes when the expected number of arrivals, the integral of the rate, reaches
-//! `U(k)`. With constant spacing `U(k) = k`. With random spacing `U` is a sum of random steps of
-//! mean 1, which makes a Poisson process of exponential ones, whatever the rate does meanwhile (the
+//! `U(k)`. With constant spacing, `U(k) = k`. With random spacing, `U` is a sum of random steps
+//! with mean 1. Exponential steps make a Poisson process, however the rate changes meanwhile (the
 //! time-change theorem; Çinlar, "Introduction to Stochastic Processes", 1975, chapter 4.7).
 
 use super::on_full::OnFull;
@@ -23,7 +23,7 @@ use super::trace::Trace;
 use super::{Load, Shape, Start, Turn, local};
 use crate::units::{Nanos, mix64};
 
-/// Keeps arrivals apart from everything else that is drawn from the seed.
+/// Keeps arrivals apart from everything else that is drawn with the seed.
 const ARRIVAL_DRAWS: u64 = 0x4172_7269_7661_6c01;
 
 /// Requests at a rate: k6's arrival-rate executors. Rates are whole numbers per `time_unit`.
@@ -31,27 +31,27 @@ const ARRIVAL_DRAWS: u64 = 0x4172_7269_7661_6c01;
 pub struct Arrivals {
     /// The rate at the start.
     pub start_rate: u32,
-    /// What rates are per.
+    /// The time that rates are given per.
     pub time_unit: Nanos,
     /// Linear ramps of the rate, one after the other.
     pub stages: Vec<Stage>,
-    /// Users that there are from the start.
+    /// Users that exist from the start.
     pub pre_allocated_vus: u32,
-    /// Users that there may be at most: requests that may be under way at once.
+    /// The most users: the most requests that may be under way at once.
     pub max_vus: u32,
-    /// How arrivals are spaced.
+    /// The spacing of arrivals.
     pub spacing: Spacing,
-    /// What becomes of an arrival that finds all users busy.
+    /// The fate of an arrival that finds all users busy.
     pub on_full: OnFull,
 }
 
 impl Arrivals {
-    /// When the last stage ends.
+    /// Returns when the last stage ends.
     pub fn end(&self) -> Nanos {
         self.stages.iter().fold(Nanos::ZERO, |end, stage| end.saturating_add(stage.duration))
     }
 
-    /// The highest rate, per `time_unit`.
+    /// Returns the highest rate, per `time_unit`.
     pub fn peak_rate(&self) -> u32 {
         self.stages.iter().map(|stage| stage.target).fold(self.start_rate, u32::max)
     }
@@ -61,9 +61,9 @@ impl Arrivals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spacing {
     Constant,
-    /// As independent users come: exponential steps.
+    /// Exponential steps, as independent users arrive.
     Poisson,
-    /// Gamma-distributed steps: a shape of 1 is Poisson, below it arrivals come in bursts, above it
+    /// Gamma-distributed steps. A shape of 1 is Poisson; below 1 arrivals come in bursts, above 1
     /// more evenly.
     Gamma {
         /// The shape, in thousandths. Serving benchmarks call it burstiness.
@@ -72,7 +72,7 @@ pub enum Spacing {
 }
 
 impl Spacing {
-    /// Its name in profiles.
+    /// Returns its name in profiles.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Constant => "constant",
@@ -81,7 +81,7 @@ impl Spacing {
         }
     }
 
-    /// The shape of gamma arrivals.
+    /// Returns the shape of gamma arrivals.
     pub fn burstiness(self) -> Option<f64> {
         match self {
             Self::Gamma { burstiness_thousandths } => Some(f64::from(burstiness_thousandths) / 1_000.0),
@@ -90,11 +90,11 @@ impl Spacing {
     }
 }
 
-/// Arrivals that came due since they were last asked for.
+/// Counts of arrivals that came due since the counts were last taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offered {
     pub arrivals: u64,
-    /// Those that were never started.
+    /// Arrivals that were never started.
     pub dropped: u64,
 }
 
@@ -102,20 +102,20 @@ pub struct Offered {
 #[derive(Debug)]
 pub struct Schedule {
     sequence: Source,
-    /// Arrivals that there are at most.
+    /// The most arrivals.
     requests: u64,
     /// The next arrival of this shard that was neither started nor dropped.
     next: Option<Arrival>,
-    /// Arrivals of other shards between two of this one, and one.
+    /// Distance from one arrival of this shard to its next one.
     stride: usize,
     shard: u32,
     of: u32,
     end: Nanos,
     on_full: OnFull,
     users: u32,
-    /// Users without a request. The one that finished last starts next: its connection is warm.
+    /// Idle users. The user that finished last starts next, because its connection is warm.
     free: Vec<u32>,
-    /// Users that there are: those from the start, and those that were needed since.
+    /// Users that exist: those from the start, and those that were needed since.
     present: u32,
     offered: Offered,
 }
@@ -161,8 +161,8 @@ impl Schedule {
         schedule
     }
 
-    /// What is due at `now`; call until `None`. Arrivals that wait are due even after the end: they
-    /// came before it.
+    /// Returns the next turn that is due at `now`. Call until `None`. Waiting arrivals are due even
+    /// after the end: they came before it.
     pub fn due(&mut self, now: Nanos) -> Option<Turn> {
         while let Some(arrival) = self.next.filter(|arrival| arrival.at <= now) {
             let slot = self.free.pop();
@@ -183,40 +183,40 @@ impl Schedule {
         None
     }
 
-    /// When `due` should be asked again, if nothing finishes before.
+    /// Returns when `due` should be called again, if no request finishes before.
     pub fn next_due(&self) -> Option<Nanos> {
         let waits = self.free.is_empty() && self.on_full == OnFull::Queue;
         self.next.filter(|_| !waits).map(|arrival| arrival.at)
     }
 
-    /// The request of `slot` is over.
+    /// Reports that the request of `slot` is over.
     pub fn finished(&mut self, slot: u32) {
         debug_assert!(self.free.len() < self.users as usize, "user {slot} has no request under way");
         self.free.push(slot);
     }
 
-    /// Users that there are, in this shard.
+    /// Returns the users that exist in this shard.
     pub fn vus(&self) -> u32 {
         self.present
     }
 
-    /// The most users this shard ever has.
+    /// Returns the most users that this shard ever has.
     pub fn local_vus(&self) -> u32 {
         self.users
     }
 
-    /// When the last arrival is due, at the latest.
+    /// Returns the latest instant at which an arrival may be due.
     pub fn end(&self) -> Nanos {
         self.end
     }
 
-    /// Every arrival was started or dropped.
+    /// Returns true if every arrival was started or dropped.
     pub fn is_over(&self) -> bool {
         self.next.is_none()
     }
 
-    /// Nothing is started any more: what was due at `now` and still waits is dropped, what comes
-    /// later was never offered.
+    /// Starts nothing more. Arrivals that were due at `now` and still wait are dropped. Later ones
+    /// were never offered.
     pub fn close(&mut self, now: Nanos) {
         while self.next.is_some_and(|arrival| arrival.at <= now) {
             self.advance();
@@ -225,7 +225,7 @@ impl Schedule {
         self.next = None;
     }
 
-    /// What came due since the last call.
+    /// Takes the counts of arrivals that came due since the last call.
     pub fn take_offered(&mut self) -> Offered {
         std::mem::take(&mut self.offered)
     }
@@ -235,13 +235,13 @@ impl Schedule {
         self.take_next(self.stride - 1);
     }
 
-    /// The next arrival of this shard after `skipped` others.
+    /// Moves to the next arrival of this shard, after `skipped` others.
     fn take_next(&mut self, skipped: usize) {
         self.next = self.sequence.nth(skipped).filter(|arrival| arrival.index < self.requests);
     }
 }
 
-/// Where arrivals come from.
+/// The source of arrivals.
 #[derive(Debug)]
 enum Source {
     Rate(Sequence),
@@ -250,7 +250,7 @@ enum Source {
 }
 
 impl Source {
-    /// The arrival after `skipped` others.
+    /// Returns the arrival after `skipped` others.
     fn nth(&mut self, skipped: usize) -> Option<Arrival> {
         match self {
             Self::Rate(sequence) => sequence.nth(skipped),
@@ -271,12 +271,13 @@ struct Arrival {
     at: Nanos,
 }
 
-/// All arrivals of a test, one after the other. Every shard makes all of them and keeps its own: a
-/// few nanoseconds each, and the union of the shards is the whole, bit for bit.
+/// All arrivals of a test, one after the other. Every shard computes all of them and keeps its own.
+/// That costs a few nanoseconds each, and makes the union of the shards equal to the whole, bit for
+/// bit.
 #[derive(Debug, Clone)]
 struct Sequence {
     segments: Vec<Segment>,
-    /// The segment in which the last arrival was.
+    /// Index of the segment of the last arrival.
     segment: usize,
     spacing: Spacing,
     seed: u64,
@@ -285,14 +286,14 @@ struct Sequence {
     expected: f64,
 }
 
-/// One stage: rates in arrivals per nanosecond.
+/// One stage, with rates in arrivals per nanosecond.
 #[derive(Debug, Clone, Copy)]
 struct Segment {
     begin: Nanos,
     length: f64,
     from: f64,
     to: f64,
-    /// Arrivals expected before it, and up to its end.
+    /// Expected arrivals before it, and up to its end.
     before: f64,
     until: f64,
 }
@@ -310,14 +311,15 @@ impl Sequence {
         });
         let segments = segments.collect();
         let mut sequence = Self { segments, segment: 0, spacing: arrivals.spacing, seed, index: 0, expected: 0.0 };
-        // Evenly spaced, the first comes at once, as in k6; otherwise after a step like all others.
+        // With constant spacing the first arrival comes at once, as in k6. Otherwise it comes after
+        // a step.
         if arrivals.spacing != Spacing::Constant {
             sequence.expected = sequence.step();
         }
         sequence
     }
 
-    /// The distance in `U` from the arrival before to `index`.
+    /// Returns the distance in `U` between the arrival before `index` and the one at `index`.
     fn step(&self) -> f64 {
         let mut random = fastrand::Rng::with_seed(mix64(self.seed ^ ARRIVAL_DRAWS, self.index, 0));
         match self.spacing {
@@ -345,41 +347,41 @@ impl Iterator for Sequence {
         let at = segment.instant(self.expected);
         let arrival = Arrival { index: self.index, at };
         self.index += 1;
-        // With constant spacing the sum would gather rounding errors over millions of arrivals; the
-        // number itself has none.
+        // With constant spacing, a sum would gather rounding errors over millions of arrivals. The
+        // index itself has none.
         self.expected = if self.spacing == Spacing::Constant { self.index as f64 } else { self.expected + self.step() };
         Some(arrival)
     }
 }
 
 impl Segment {
-    /// When the expected number of arrivals reaches `expected`, which lies in this segment: the
-    /// smaller root of `from·x + (to − from)·x² / (2·length) = expected − before`, in the form that
-    /// does not subtract near-equal numbers.
+    /// Returns when the expected number of arrivals reaches `expected`, which lies in this segment.
+    /// This is the smaller root of `from·x + (to − from)·x² / (2·length) = expected − before`, in
+    /// the form that does not subtract near-equal numbers.
     fn instant(&self, expected: f64) -> Nanos {
         let missing = expected - self.before;
         let bend = (self.to - self.from) / (2.0 * self.length);
         let root = (self.from * self.from + 4.0 * bend * missing).max(0.0).sqrt();
         let elapsed = (2.0 * missing / (self.from + root)).clamp(0.0, self.length);
-        // 0/0: no arrivals yet and none expected at this very instant.
+        // 0/0: nothing has arrived, and nothing is expected at this very instant.
         let elapsed = if elapsed.is_nan() { 0.0 } else { elapsed };
         self.begin.saturating_add(Nanos(elapsed.round() as u64))
     }
 }
 
-/// An exponential draw of mean 1.
+/// Draws from the exponential distribution with mean 1.
 fn exponential(random: &mut fastrand::Rng) -> f64 {
     // 1 − u lies in (0, 1], so that the logarithm is finite.
     -(1.0 - random.f64()).ln()
 }
 
-/// A normal draw (Box and Muller, 1958).
+/// Draws from the standard normal distribution (Box and Muller, 1958).
 fn normal(random: &mut fastrand::Rng) -> f64 {
     (2.0 * exponential(random)).sqrt() * (std::f64::consts::TAU * random.f64()).cos()
 }
 
-/// A gamma draw of that shape and scale 1 (Marsaglia and Tsang, "A simple method for generating
-/// gamma variables", 2000; section 6 for shapes below 1).
+/// Draws from the gamma distribution with this shape and scale 1 (Marsaglia and Tsang, "A simple
+/// method for generating gamma variables", 2000; section 6 for shapes below 1).
 fn gamma(shape: f64, random: &mut fastrand::Rng) -> f64 {
     if shape < 1.0 {
         let small = exponential(random) / shape;

@@ -1,31 +1,31 @@
 //! Piecewise-linear ramps: the value at an instant, and when a value is crossed.
 //!
-//! Users are whole, lines are not. The value rounds towards where a stage comes from (down while
-//! going up, up while going down), so that each stage reaches its target exactly at its end and not
-//! earlier; that is what k6's `ramping-vus` does. All of it is integer arithmetic: every shard
+//! Users are whole numbers, lines are not. The value rounds towards the start of a stage (down
+//! while going up, up while going down), so that each stage reaches its target exactly at its end
+//! and not earlier, as k6's `ramping-vus` does. All of it is integer arithmetic: every shard
 //! computes the same instants.
 
 use super::Span;
 use crate::units::Nanos;
 
-/// A linear ramp to `target` that takes `duration`, from wherever the stage before it ended.
+/// A linear ramp to `target` that takes `duration`, from the end of the stage before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stage {
-    /// How long it takes; zero is a jump.
+    /// Its length; zero is a jump.
     pub duration: Nanos,
     /// Users at its end.
     pub target: u32,
 }
 
 /// A line through all stages, one after the other. Users are numbered from zero, and user `v` is on
-/// where `v < value(t)`.
+/// while `v < value(t)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ramp {
     start: u32,
     segments: Vec<Segment>,
 }
 
-/// One stage with both its ends.
+/// One stage, with both its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Segment {
     begin: Nanos,
@@ -35,25 +35,25 @@ struct Segment {
 }
 
 impl Segment {
-    /// When `steps` whole users (at most the stage's own) have come or gone: the first instant at
-    /// which `value` shows it.
+    /// Returns when `steps` whole users (at most those of the stage) have come or gone: the first
+    /// instant at which `value` shows it.
     fn after_steps(self, steps: u32) -> Nanos {
         let length = u128::from(self.end.0 - self.begin.0);
         let elapsed = (length * u128::from(steps)).div_ceil(u128::from(self.from.abs_diff(self.to)));
-        // At most `length`, which was 64 bits wide.
+        // At most `length`, which fits into 64 bits.
         Nanos(self.begin.0 + elapsed as u64)
     }
 
-    /// Whole users that have come or gone at `t`, which lies in `begin..end`.
+    /// Returns how many whole users have come or gone at `t`, which lies in `begin..end`.
     fn steps(self, t: Nanos) -> u32 {
         let moved = u128::from(self.from.abs_diff(self.to)) * u128::from(t.0 - self.begin.0);
-        // Below the stage's own difference, because `t` is before its end.
+        // Below the difference of the stage, because `t` is before its end.
         (moved / u128::from(self.end.0 - self.begin.0)) as u32
     }
 }
 
 impl Ramp {
-    /// From `start` through `stages`.
+    /// Creates a ramp from `start` through `stages`.
     pub fn new(start: u32, stages: &[Stage]) -> Self {
         let (mut begin, mut from) = (Nanos::ZERO, start);
         let segments = stages
@@ -68,17 +68,18 @@ impl Ramp {
         Self { start, segments }
     }
 
-    /// `value` users all the time.
+    /// Creates a ramp of `value` users all the time.
     pub fn constant(value: u32, duration: Nanos) -> Self {
         Self::new(value, &[Stage { duration, target: value }])
     }
 
-    /// When the last stage ends.
+    /// Returns when the last stage ends.
     pub fn end(&self) -> Nanos {
         self.segments.last().map_or(Nanos::ZERO, |segment| segment.end)
     }
 
-    /// The stages with what they do to the value. One without duration is a jump of the next.
+    /// Returns the stages and their effect on the value. A stage without duration is a jump of the
+    /// next.
     pub fn spans(&self) -> Vec<Span> {
         let before = |i: usize| i.checked_sub(1).map(|i| self.segments[i]);
         let jumps = |i: usize| before(i).is_some_and(|s| s.begin == s.end && s.from != s.to);
@@ -87,12 +88,13 @@ impl Ramp {
         spans.collect()
     }
 
-    /// The highest value, at the start or at the end of a stage.
+    /// Returns the highest value, at the start or at the end of a stage.
     pub fn max(&self) -> u32 {
         self.segments.iter().map(|segment| segment.to).fold(self.start, u32::max)
     }
 
-    /// Users at `t`. A jump has happened at its own instant; after the end the last target holds.
+    /// Returns the users at `t`. A jump takes effect at its own instant. After the end, the last
+    /// target holds.
     pub fn value(&self, t: Nanos) -> u32 {
         match self.segments.get(self.first_ending_after(t)) {
             Some(segment) if segment.to >= segment.from => segment.from + segment.steps(t),
@@ -101,8 +103,8 @@ impl Ramp {
         }
     }
 
-    /// When user `user`, off at `t`, is switched on: the first instant later than `t` with `user <
-    /// value`.
+    /// Returns when user `user`, off at `t`, is switched on: the first instant later than `t` with
+    /// `user < value`.
     pub fn on_after(&self, user: u32, t: Nanos) -> Option<Nanos> {
         self.segments[self.first_ending_after(t)..]
             .iter()
@@ -112,8 +114,8 @@ impl Ramp {
             .find(|&at| at > t && self.value(at) > user)
     }
 
-    /// When user `user`, on at `t`, is switched off: the first instant later than `t` with `user >=
-    /// value`.
+    /// Returns when user `user`, on at `t`, is switched off: the first instant later than `t` with
+    /// `user >= value`.
     pub fn off_after(&self, user: u32, t: Nanos) -> Option<Nanos> {
         self.segments[self.first_ending_after(t)..]
             .iter()
@@ -122,9 +124,9 @@ impl Ramp {
             .find(|&at| at > t && self.value(at) <= user)
     }
 
-    /// The area under the line up to `t`, in user-seconds. Of the line itself, not of its
-    /// whole-numbered value: that is what a sum over many users, or a rate of arrivals, comes to.
-    /// Nothing is added after the end.
+    /// Returns the area under the line up to `t`, in user-seconds. It uses the line itself, not its
+    /// whole-numbered value: a sum over many users, or a rate of arrivals, amounts to that. Nothing
+    /// is added after the end.
     pub fn integral(&self, t: Nanos) -> f64 {
         self.segments
             .iter()
@@ -138,7 +140,7 @@ impl Ramp {
             .sum()
     }
 
-    /// Index of the first stage that is not over at `t`; jumps at `t` are over.
+    /// Returns the index of the first stage that is not over at `t`. Jumps at `t` are over.
     fn first_ending_after(&self, t: Nanos) -> usize {
         self.segments.partition_point(|segment| segment.end <= t)
     }
@@ -241,8 +243,8 @@ mod tests {
 
         #[test]
         fn the_integral_is_a_fine_sum((start, stages) in ramps(), part in 0.0..1.2f64) {
-            // Seconds instead of nanoseconds: a sum of midpoints is exact for a line when no step
-            // crosses a corner.
+            // Milliseconds instead of nanoseconds: a sum of midpoints is exact for a line if no
+            // step crosses a corner.
             let stages: Vec<Stage> =
                 stages.into_iter().map(|s| Stage { duration: Nanos::from_millis(s.duration.0 * 10), ..s }).collect();
             let ramp = Ramp::new(start, &stages);

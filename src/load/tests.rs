@@ -14,7 +14,7 @@ fn arrivals() -> Arrivals {
     }
 }
 
-/// One of each kind, and with few users.
+/// Returns one shape of each kind, with few users.
 fn shapes() -> Vec<Shape> {
     let trace = Trace {
         instants: (0..30).map(Nanos::from_millis).collect(),
@@ -36,11 +36,11 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-/// A part of the load: that of a worker of a process.
+/// Returns the load of one worker of one process.
 fn load(shape: &Shape, shard: u32, of: u32, workers: u32) -> Load {
     Load {
         shape: shape.clone(),
-        // Somebody who asks again at once asks for ever at one instant.
+        // Without a think time, a user would ask again at the same instant for ever.
         think_time: ThinkTime { min: Nanos::from_millis(1), max: Nanos::from_millis(1) },
         graceful_stop: Nanos::ZERO,
         seed: 1,
@@ -51,7 +51,7 @@ fn load(shape: &Shape, shard: u32, of: u32, workers: u32) -> Load {
     }
 }
 
-/// What a schedule starts if every request takes a nanosecond.
+/// Returns what a schedule starts if every request takes one nanosecond.
 fn starts(load: &Load) -> Vec<Start> {
     let (mut schedule, mut now, mut starts) = (Schedule::new(load), Nanos::ZERO, Vec::new());
     while let Some(due) = schedule.next_due() {
@@ -85,13 +85,14 @@ fn requests_are_started_in_the_sequences_that_were_foretold() {
 }
 
 proptest! {
-    /// Machines have as many workers as they have cores, or as they have users, and know nothing of
-    /// each other.
+    /// Each machine has as many workers as it has cores or users, and does not know of other
+    /// machines.
     #[test]
     fn processes_of_any_number_of_workers_start_what_one_would(cores in collection::vec(1u32..9, 1..6)) {
-        // Think times begin at other nanoseconds, so that a clock would end users at other requests.
+        // Think times begin at other nanoseconds in each split. A clock would end users at other
+        // requests.
         for shape in shapes().into_iter().filter(|shape| shape.is_open() || !shape.runs_by_time()) {
-            // Who starts a request that is dealt to whoever is free depends on who is free.
+            // Any free user may start a shared iteration or arrival, so that user is not compared.
             let user = |start: &Start| if shape.counts_by_user() { start.vu } else { 0 };
             let sorted = |starts: Vec<Start>| {
                 let mut all: Vec<_> = starts.iter().map(|s| (user(s), s.draw_vu, s.iteration)).collect();

@@ -1,58 +1,58 @@
-//! What users do beside waiting for the whole answer: they give up, vanish, or read slowly.
+//! Users who do not just wait for the whole response: they give up, vanish, or read slowly.
 
 use crate::units::Nanos;
 use std::num::NonZeroU32;
 
-/// What the users of a kind of request do. The usual ones do nothing of all this.
+/// Shares of the users of a kind of request who do so. By default, all users wait.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BehaviorMix {
-    /// They give up: the connection is closed in the usual way.
+    /// Users who give up: the connection is closed in the usual way.
     pub cancel: Option<Leave>,
-    /// They vanish: the connection is reset.
+    /// Users who vanish: the connection is reset.
     pub drop: Option<Leave>,
     pub slow_reader: Option<SlowReader>,
 }
 
-/// When a user leaves, and how many do.
+/// When users leave, and what share of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Leave {
     pub after: After,
-    /// Which share of the requests, above 0 and at most 1.
+    /// Share of the requests, above 0 and at most 1.
     pub share: f64,
 }
 
 /// When a user leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
-    /// As soon as so many token events have come.
+    /// As soon as this many token events have arrived.
     Tokens(u32),
-    /// So long after the request was sent.
+    /// At this time after the request was sent.
     Time(Nanos),
 }
 
-/// How slowly a user reads, and how many do.
+/// How slowly users read, and what share of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SlowReader {
-    /// Most bytes read in a second, on average.
+    /// The most bytes that are read in a second, on average.
     pub bytes_per_second: u32,
-    /// Which share of the requests, above 0 and at most 1.
+    /// Share of the requests, above 0 and at most 1.
     pub share: f64,
 }
 
-/// What one user does with one answer. Small: every connection has one.
+/// The behavior of one user with one response. Small, because every connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClientBehavior {
-    /// It leaves before the end.
+    /// When it leaves before the end.
     pub leave: Option<After>,
-    /// It leaves by resetting the connection.
+    /// True if it leaves by resetting the connection.
     pub by_reset: bool,
-    /// It reads no faster than this.
+    /// The fastest rate at which it reads.
     pub bytes_per_second: Option<NonZeroU32>,
 }
 
 impl BehaviorMix {
-    /// What one of the users does. Whoever gives up does not vanish: one draw decides between the
-    /// two.
+    /// Draws the behavior of one user. A user who gives up does not vanish: one draw decides
+    /// between the two.
     pub(super) fn draw(&self, rng: &mut fastrand::Rng) -> ClientBehavior {
         let mut behavior = ClientBehavior::default();
         if self.cancel.is_some() || self.drop.is_some() {

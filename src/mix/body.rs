@@ -1,7 +1,8 @@
-//! What stands before a body and says how long it is, although the body is written first.
+//! Writes a body behind a prefix that contains its length, although the body is written first.
 
-/// Appends what `prefix` writes for the body's length, and the body. The length is known only when
-/// the body is there: `estimate` is what room is left for, and a wrong one costs a copy.
+/// Appends a prefix that contains the body's length, and the body. The length is only known once
+/// the body is written. Room is left for the prefix of `estimate`, and a wrong estimate costs a
+/// copy.
 pub(super) fn framed(
     estimate: usize,
     out: &mut Vec<u8>,
@@ -28,7 +29,7 @@ pub(super) fn framed(
     }
 }
 
-/// The digits of `n`, written to the end of `digits`.
+/// Writes the digits of `n` to the end of `digits`, and returns them.
 pub(super) fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut start = digits.len();
     loop {

@@ -40,7 +40,7 @@ const LONG: [&str; 4] = [
      green for as long as she had lived there, was covered with numbers, small, neat, and all in her own hand.",
 ];
 
-/// The set of that name: `short`, `medium` or `long`.
+/// Returns the set with this name: `short`, `medium` or `long`.
 pub fn builtin_prompts(name: &str) -> Option<Vec<String>> {
     let prompts: &[&str] = match name {
         "short" => &SHORT,

@@ -1,4 +1,4 @@
-//! Conversations: requests of one user that carry what was said before.
+//! Conversations: requests of one user that carry the messages before them.
 
 use super::escape::json_string;
 use super::{Prepared, RequestWriter, words};
@@ -8,47 +8,50 @@ use crate::units::{Nanos, mix64};
 use fastrand::Rng;
 use std::sync::Arc;
 
-/// How many turns a conversation has.
+/// Draws the number of turns of a conversation.
 const CONVERSATION_DRAWS: u64 = 0x436f_6e76_0000_0005;
-/// How long a user thinks between two turns.
+/// Draws how long a user thinks between two turns.
 const PAUSE_DRAWS: u64 = 0x5061_7573_6500_0006;
-/// The name of a conversation.
+/// Draws the name of a conversation.
 const SESSION_DRAWS: u64 = 0x5365_7373_0000_0007;
 
-/// What a generated reply says.
+/// Draws the words of a generated reply.
 const REPLY_DRAWS: u64 = 0x5265_706c_7900_0009;
-/// How long a pause before a retry is.
+/// Draws the pause before a retry.
 const RETRY_DRAWS: u64 = 0x5265_7472_7900_0000;
 
 /// How the users of a kind of request converse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// Turns of the user, fewest and most.
+    /// The fewest and the most turns of the user.
     pub turns: (u16, u16),
-    /// Pause between an answer and the user's next message, shortest and longest.
+    /// Pause between a response and the user's next message: the shortest and the longest.
     pub think_time: (Nanos, Nanos),
-    /// How a request carries what was said before.
+    /// How a request carries the messages before it.
     pub history: History,
-    /// Whose replies that are.
+    /// The source of the replies in the history.
     pub replies: Replies,
-    /// Which rows of a trace are turns of one conversation; none if a row is all of one.
+    /// The rows of a trace that are turns of one conversation. `None` if a row is a whole
+    /// conversation.
     pub sessions: Option<Arc<Sessions>>,
     /// A header that names the conversation in each of its requests, for routers that keep a
     /// conversation on one server.
     pub affinity_header: Option<String>,
-    /// What each call of a tool returns, unless a data set has results.
+    /// The result of each tool call, unless a data set has results.
     pub tool_result: String,
-    /// Most rounds of tool calls in a turn. A model that calls tools once more has failed the turn.
+    /// The most rounds of tool calls in a turn. If the model calls tools once more, the turn has
+    /// failed.
     pub max_tool_rounds: u16,
 }
 
 impl Conversation {
-    /// Whether each turn adds a row to what was said, with replies that are no one's row.
+    /// Returns true if each turn adds a row to the history, with replies that do not come from
+    /// rows.
     pub(super) fn adds_rows(&self) -> bool {
         self.sessions.is_some() && self.replies != Replies::Recorded
     }
 
-    /// How profiles write its history.
+    /// Returns the name of its history in profiles.
     pub const fn history_name(&self) -> &'static str {
         match self.replies {
             Replies::Live => self.history.name(),
@@ -58,39 +61,39 @@ impl Conversation {
     }
 }
 
-/// Whose replies the later turns of a conversation carry.
+/// The source of the replies that later turns of a conversation carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Replies {
-    /// Those that really came.
+    /// The replies that the server sent.
     #[default]
     Live,
-    /// Those of the data set.
+    /// The replies of the data set.
     Recorded,
-    /// Words, as many as the answer might have had tokens.
+    /// Random words, as many as the response might have had tokens.
     Generated,
 }
 
-/// One user's conversation as it goes. Reused from conversation to conversation.
+/// The state of one user's conversation. Reused from conversation to conversation.
 #[derive(Debug, Default)]
 pub struct Talk {
-    /// Messages so far, as items of a JSON list, each followed by a comma. A piece for each reply:
-    /// one text that grows would leave holes of its size in the memory.
+    /// Messages so far, as items of a JSON list, each followed by a comma. Each reply is a piece of
+    /// its own: one growing text would leave holes of its size in memory.
     messages: Vec<Box<[u8]>>,
-    /// The reply to the present request, as it comes.
+    /// The reply to the present request, as it arrives.
     pub reply: Reply,
-    /// The id of the response before, as a JSON string; empty in the first turn.
+    /// The id of the last response, as a JSON string. Empty in the first turn.
     previous: Vec<u8>,
     /// Turns that are over.
     done: u16,
-    /// All turns; 0 while there is no conversation.
+    /// All turns. Zero while there is no conversation.
     turns: u16,
     /// Rounds of tool calls in the present turn.
     tool_rounds: u16,
-    /// Results of tools that were returned in the present turn.
+    /// Results of tools that were sent in the present turn.
     results: usize,
-    /// Where it is in its row of a data set, if its replies are recorded.
+    /// The point that it has reached in its row of a data set, if its replies are recorded.
     point: usize,
-    /// Whether a reply was taken, and the next request is not its first.
+    /// True if a reply was taken, so that the next request is not the first one.
     goes_on: bool,
     replies: Replies,
     /// When the user sent the message of the present turn.
@@ -99,37 +102,37 @@ pub struct Talk {
     pub intended: Nanos,
 }
 
-/// What comes after a reply.
+/// The step after a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// The results of the model's tool calls are sent at once.
+    /// Send the results of the model's tool calls at once.
     ToolResults,
-    /// The user thinks that long and says something else.
+    /// The user thinks for this long and writes the next message.
     Turn(Nanos),
-    /// The user says something else when it did in the trace, or later.
+    /// The user writes the next message at the instant of the trace, or later.
     Recorded(SessionTurn),
-    /// Nothing: that was the last turn.
+    /// Nothing: this was the last turn.
     End,
 }
 
 impl Talk {
-    /// Begins a conversation of so many turns.
+    /// Begins a conversation with this number of turns.
     pub(super) fn begin(&mut self, turns: u16, replies: Replies) {
         self.end();
         (self.turns, self.replies) = (turns, replies);
     }
 
-    /// Whether its next request is its first.
+    /// Returns true if its next request is the first one.
     pub const fn is_fresh(&self) -> bool {
         !self.goes_on
     }
 
-    /// Whether what the model replies is sent again.
+    /// Returns true if the model's replies are sent again.
     pub fn keeps_reply(&self) -> bool {
         self.replies == Replies::Live
     }
 
-    /// Where it is in its row.
+    /// Returns the point that it has reached in its row.
     pub(super) const fn point(&self) -> usize {
         self.point
     }
@@ -143,43 +146,44 @@ impl Talk {
         (self.results, self.point, self.goes_on) = (0, 0, false);
     }
 
-    /// Whether a conversation is under way.
+    /// Returns true if a conversation is under way.
     pub const fn is_under_way(&self) -> bool {
         self.turns > 0
     }
 
-    /// The number of the present turn, from 1; 0 without a conversation.
+    /// Returns the number of the present turn, from 1. Zero without a conversation.
     pub const fn turn(&self) -> u16 {
         if self.turns > 0 { self.done + 1 } else { 0 }
     }
 
-    /// Whether the request answers tool calls, and the user says nothing.
+    /// Returns true if the request only returns results of tool calls, without a message of the
+    /// user.
     pub(super) const fn is_tool_round(&self) -> bool {
         self.tool_rounds > 0
     }
 
-    /// Rounds of tool calls in the present turn.
+    /// Returns the rounds of tool calls in the present turn.
     pub const fn tool_rounds(&self) -> u16 {
         self.tool_rounds
     }
 
-    /// What stands for [`Piece::History`](crate::api::Piece::History), in parts.
+    /// Returns the text of [`Piece::History`](crate::api::Piece::History), in parts.
     pub(super) fn history(&self) -> impl Iterator<Item = &[u8]> {
         let parts = self.messages.len();
         self.messages.iter().enumerate().map(move |(i, part)| {
-            // No message of the user's follows results of tools.
+            // Results of tools come last: the user's message does not follow them.
             let ends = self.is_tool_round() && i + 1 == parts;
             &part[..part.len() - usize::from(ends)]
         })
     }
 
-    /// What stands for [`Piece::PreviousResponse`](crate::api::Piece::PreviousResponse).
+    /// Returns the text of [`Piece::PreviousResponse`](crate::api::Piece::PreviousResponse).
     pub(super) fn previous(&self) -> &[u8] {
         if self.previous.is_empty() { b"null" } else { &self.previous }
     }
 
-    /// Takes what was said in the present request and the reply to it into the history. `say`
-    /// appends the user's message, `answer` the reply's messages.
+    /// Adds the messages of the present request and of its reply to the history. `say` appends the
+    /// user's message, `answer` the reply's messages.
     pub(super) fn take_reply(
         &mut self,
         how: &Conversation,
@@ -203,14 +207,16 @@ impl Talk {
         }
     }
 
-    /// What follows, now that the reply was taken. `think` draws the pause before the next turn.
+    /// Returns the next step, now that the reply was taken. `think` draws the pause before the next
+    /// turn.
     pub(super) fn advance(&mut self, think: impl FnOnce() -> Nanos) -> Next {
         let calls = self.reply.calls();
         self.reply.clear();
         self.go_on(calls > 0, calls, think)
     }
 
-    /// The same in a recorded conversation: `is_tool_round` is what follows there, if anything does.
+    /// Does the same in a recorded conversation. `is_tool_round` describes the recorded next step.
+    /// It is `None` after the last one.
     fn advance_recorded(&mut self, is_tool_round: Option<bool>, think: impl FnOnce() -> Nanos) -> Next {
         self.point += 1;
         let next = self.go_on(is_tool_round == Some(true), 0, think);
@@ -231,8 +237,8 @@ impl Talk {
 }
 
 impl Prepared {
-    /// The messages of a conversation out of a data set, in parts: all that is recorded up to here,
-    /// or what was said with the replies that came, and what is said now.
+    /// Returns the messages of a conversation of a data set, in parts: everything recorded up to
+    /// this point, or the history with the live replies and the new messages.
     pub(super) fn parts<'a>(&self, script: Script<'a>, talk: Option<&'a Talk>) -> impl Iterator<Item = &'a [u8]> {
         let is_recorded = self.conversation.as_ref().is_none_or(|how| how.replies == Replies::Recorded);
         let (head, so_far, now) = match talk.filter(|_| !is_recorded) {
@@ -246,10 +252,11 @@ impl Prepared {
 }
 
 impl RequestWriter {
-    /// Begins the conversation of that stream of draws and iteration, if its kind of request has
-    /// any. `midway`: at a turn that is drawn, as users are found who have talked for a while. What
-    /// was said before is sent along, unless it had to come from the server: such a conversation has
-    /// fewer turns instead. `held` is its row, as for [`write`](Self::write).
+    /// Begins the conversation with this stream of draws and iteration, if its kind of request has
+    /// conversations. With `midway` it begins at a random turn, as if the user had talked for a
+    /// while. The earlier turns are sent along, unless their replies had to come from the server:
+    /// then the conversation has fewer turns instead. `held` is its row, as for
+    /// [`write`](Self::write).
     pub fn begin_conversation(&self, draw_vu: u32, iteration: u64, midway: bool, held: &[u8], talk: &mut Talk) {
         talk.end();
         let draw = self.draw(draw_vu, iteration);
@@ -281,13 +288,13 @@ impl RequestWriter {
         }
     }
 
-    /// A kind of request with its conversations.
+    /// Returns a kind of request with its conversations.
     fn converses(&self, kind: usize) -> Option<(&Prepared, &Conversation)> {
         let kind = self.kinds.get(kind)?;
         Some((kind, kind.conversation.as_ref()?))
     }
 
-    /// Whether the model has called tools in more rounds than its kind of request allows.
+    /// Returns true if the model has called tools in more rounds than its kind of request allows.
     pub fn has_too_many_tool_rounds(&self, kind: usize, talk: &Talk) -> bool {
         let how = self.converses(kind).map(|(_, how)| how);
         talk.keeps_reply()
@@ -295,7 +302,7 @@ impl RequestWriter {
             && how.is_some_and(|how| talk.tool_rounds() >= how.max_tool_rounds)
     }
 
-    /// Takes the reply to the present request into the history, and says what comes next. `held` is
+    /// Adds the reply to the present request to the history, and returns the next step. `held` is
     /// its row, as for [`write`](Self::write).
     pub fn take_reply(&self, draw_vu: u32, iteration: u64, held: &[u8], talk: &mut Talk) -> Next {
         let next = self.keep_reply(draw_vu, iteration, held, talk);
@@ -320,7 +327,7 @@ impl RequestWriter {
         };
         match how.replies {
             Replies::Live => {}
-            // The next row has all that was said before it.
+            // The next row already contains the messages before it.
             Replies::Recorded if how.sessions.is_some() => return talk.go_on(false, 0, think),
             Replies::Recorded => {
                 let next = script.and_then(|script| script.is_tool_round(talk.point + 1));
@@ -363,12 +370,13 @@ impl RequestWriter {
         }
     }
 
-    /// What the pause before a retry is drawn by, from 0 to 1: `n` retries were made before.
+    /// Returns the random number, from 0 to 1, for the pause before a retry. `n` retries were made
+    /// before.
     pub fn draw_of_retry(&self, draw_vu: u32, iteration: u64, turn: u16, n: u16) -> f64 {
         self.turn_draws(RETRY_DRAWS ^ u64::from(n), draw_vu, iteration, turn).f64()
     }
 
-    /// The draws of a purpose in a turn of a conversation.
+    /// Returns the generator for the draws of one purpose in one turn of a conversation.
     pub(super) fn turn_draws(&self, purpose: u64, draw_vu: u32, iteration: u64, turn: u16) -> Rng {
         let of_turn = mix64(self.seed ^ purpose, turn.into(), 0);
         Rng::with_seed(mix64(of_turn, draw_vu.into(), iteration))

@@ -1,65 +1,65 @@
-//! What every request to a target has in common, and texts that are never shown.
+//! The parts that all requests to a target have in common, and secrets that are never shown.
 
 use std::fmt;
 
-/// What every request to a target has in common. Headers often carry keys, so that only their names
-/// are ever printed.
+/// The parts that all requests to a target have in common. Headers often carry keys, so only their
+/// names are ever printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// Value of the `Host` header.
     pub host: String,
-    /// Scheme, host and port before the path, for a proxy that is told in each request where to go;
-    /// usually empty.
+    /// Scheme, host and port before the path, for a proxy that learns the destination from each
+    /// request. Usually empty.
     pub origin: String,
-    /// Prefix of every path, without a trailing slash; usually empty.
+    /// Prefix of every path, without a trailing slash. Usually empty.
     pub path_prefix: String,
-    /// Query of every request; usually empty. Never printed: it may hold a key.
+    /// Query of every request. Usually empty. Never printed: it may contain a key.
     pub query: String,
     /// Never printed.
     pub api_key: Option<Secret>,
-    /// How that key is sent.
+    /// How the key is sent.
     pub key_as: KeyAs,
     /// User and password, sent as `Authorization: Basic …` (RFC 7617). Never printed.
     pub basic_auth: Option<Secret>,
-    /// Extra headers of every request; one with a name of ours replaces ours.
+    /// Extra headers of every request. A header of the same name that we would send is replaced.
     pub headers: Vec<(String, String)>,
 }
 
 /// How a request carries its key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum KeyAs {
-    /// As the API expects it.
+    /// In the way that the API expects.
     #[default]
     OfApi,
     /// `Authorization: Bearer …` (RFC 6750).
     Bearer,
-    /// `Authorization: Basic …` (RFC 7617): the key is user and password.
+    /// As `Authorization: Basic …` (RFC 7617). The key is user and password.
     Basic,
     /// As the value of this header.
     Header(String),
     /// As this parameter of the query.
     Query(String),
-    /// It is not sent: each request is signed with it, as AWS expects (Signature Version 4). The key
-    /// is `ID:SECRET` or `ID:SECRET:TOKEN`.
+    /// The key is not sent. It signs each request, as AWS expects (Signature Version 4). The key is
+    /// `ID:SECRET` or `ID:SECRET:TOKEN`.
     SigV4 {
-        /// Such as `bedrock`.
+        /// For example `bedrock`.
         service: String,
-        /// Such as `us-east-1`.
+        /// For example `us-east-1`.
         region: String,
     },
 }
 
-/// A text that is sent and never shown.
+/// A text that is sent but never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` from being printed.
+    /// Wraps `text`, so that it is not printed.
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text, for the one place that sends it.
+    /// Returns the text, for the one place that sends it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,22 +1,23 @@
-//! Text as JSON and URLs have it.
+//! Escapes text for JSON and for URLs.
 
-/// What stands between the quotes of a JSON string.
+/// Returns a text as it stands between the quotes of a JSON string.
 pub(super) fn json_content(text: &str) -> String {
     let quoted = json_string(text);
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
 
-/// A JSON string, with its quotes.
+/// Returns a text as a JSON string, with its quotes.
 pub(super) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A text as one segment of a path (RFC 3986, section 2.3: all but the unreserved characters).
+/// Encodes a text as one segment of a path (RFC 3986, section 2.3: all but the unreserved
+/// characters).
 pub fn percent_encoded(text: &str) -> String {
     encoded(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// A text with everything percent-encoded that is not to be kept.
+/// Percent-encodes all bytes of a text but those to `keep`.
 pub(super) fn encoded(text: &str, keep: impl Fn(u8) -> bool) -> String {
     text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

@@ -1,21 +1,21 @@
-//! What never changes of a kind's requests, put together once.
+//! Precomputes the parts of a kind's requests that never change.
 
 use super::escape::json_string;
 use super::prompt::PreparedPrompt;
 use super::{Kind, Method};
 use crate::api::Piece;
 
-/// The body with every piece as text that is the same in all requests of the kind, and texts that
-/// follow each other as one.
+/// Returns the body with all pieces as text that are the same in all requests of the kind. Adjacent
+/// texts are joined.
 pub(super) fn folded(kind: &Kind, prompt: &PreparedPrompt, body: Vec<Piece>) -> Vec<Piece> {
     let model = match kind.models.as_slice() {
         [] => Some("\"\"".to_owned()),
         [model] => Some(json_string(model)),
         _ => None,
     };
-    // A row may say another limit.
+    // A row may set another limit.
     let limit = kind.max_tokens.filter(|_| prompt.rows().is_none()).and_then(|limit| limit.as_fixed());
-    // A conversation's turns differ in what is said before.
+    // The turns of a conversation differ in their history.
     let asks = if kind.conversation.is_none() { prompt.as_fixed() } else { None };
     let text = |piece: &Piece| match piece {
         Piece::Text(text) => Some(text.clone()),
@@ -37,8 +37,8 @@ pub(super) fn folded(kind: &Kind, prompt: &PreparedPrompt, body: Vec<Piece>) -> 
     folded
 }
 
-/// Everything from the value of `Content-Length` to the end of the request, where it is always the
-/// same.
+/// Returns everything from the value of `Content-Length` to the end of the request, if that is
+/// always the same.
 pub(super) fn rest(kind: &Kind, prompt: &PreparedPrompt, folded: &[Piece]) -> Option<String> {
     let is_plain_post = kind.method() == Method::Post && !kind.websocket;
     let may_be_fixed = is_plain_post && kind.conversation.is_none() && prompt.rows().is_none();

@@ -1,4 +1,4 @@
-//! What stands before a body: request lines and headers, the same for all requests of a kind.
+//! The bytes before a body: request lines and headers, the same for all requests of a kind.
 
 use super::escape::{encoded, percent_encoded};
 use super::signing::{Signer, Signing, signed};
@@ -11,17 +11,18 @@ use std::sync::Arc;
 /// Stands for the model's name in a path.
 const MODEL_HOLE: &str = "{model}";
 
-/// What stands before every body of a mix. It is made once, and once more when the key changes.
+/// The heads of all requests of a mix. They are made once, and again when the key changes.
 pub struct Heads {
-    /// Of each kind, for each target, one for each model if the path names the model, else one.
+    /// By kind, by target, and by model if the path names the model. Otherwise there is one for all
+    /// models.
     all: Vec<Vec<Vec<Head>>>,
     signer: Option<Signer>,
 }
 
-/// What stands before a body.
+/// The bytes before a body.
 pub(super) struct Head {
     pub(super) bytes: Vec<u8>,
-    /// Where and how it is signed, if it is.
+    /// The places of the signature. `None` if requests are not signed.
     signing: Option<Box<Signing>>,
 }
 
@@ -42,19 +43,20 @@ impl std::fmt::Debug for Heads {
 }
 
 impl Heads {
-    /// Of all kinds, for each of the targets.
+    /// Creates the heads of all kinds for each of the targets.
     pub fn new(mix: &Mix, envelopes: &[Envelope]) -> Self {
         let signer = Signer::of(envelopes);
         let of = |kind: &Kind| envelopes.iter().map(|envelope| heads(kind, envelope, signer.as_ref())).collect();
         Self { all: mix.kinds.iter().map(of).collect(), signer }
     }
 
-    /// What signs the requests, if they are signed.
+    /// Returns the signer of the requests, if they are signed.
     pub(super) const fn signer(&self) -> Option<&Signer> {
         self.signer.as_ref()
     }
 
-    /// Everything before the value of `Content-Length`, or the whole request if there is no body.
+    /// Returns everything before the value of `Content-Length`, or the whole request if it has no
+    /// body.
     pub(super) fn of(&self, kind: usize, target: u16, model: usize) -> Option<&Head> {
         let heads = self.all.get(kind)?.get(usize::from(target))?;
         heads.get(model).or_else(|| heads.first())
@@ -62,7 +64,7 @@ impl Heads {
 }
 
 impl RequestWriter {
-    /// Writes the handshake of the WebSocket that this request goes over, and says its key.
+    /// Writes the handshake of the WebSocket that this request goes over, and returns its key.
     pub fn write_upgrade(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) -> Key {
         let draw = self.draw(draw_vu, iteration);
         let key = Key::new(self.draws(WEBSOCKET_DRAWS, draw_vu, iteration).u128(..));
@@ -79,26 +81,27 @@ impl RequestWriter {
         key
     }
 
-    /// Writes these heads from now on: the key has changed.
+    /// Uses these heads from now on: the key has changed.
     pub fn change_heads(&mut self, heads: Arc<Heads>) {
         self.signer = heads.signer().cloned().map(Box::new);
         self.heads = heads;
     }
 
-    /// Whether requests are signed. They have a date, which [`set_time`](Self::set_time) tells.
+    /// Returns true if requests are signed. They contain a date, which [`set_time`](Self::set_time)
+    /// sets.
     pub const fn signs(&self) -> bool {
         self.signer.is_some()
     }
 
-    /// Dates what is written from now on: seconds since the UNIX epoch. Only signed requests have a
-    /// date. A server accepts one for some minutes.
+    /// Sets the date of the requests that are written from now on, in seconds since the UNIX epoch.
+    /// Only signed requests contain a date. A server accepts it for some minutes.
     pub fn set_time(&mut self, seconds: u64) {
         if let Some(signer) = &mut self.signer {
             signer.set_time(seconds);
         }
     }
 
-    /// The same, at once.
+    /// Sets the date, and returns the writer.
     #[must_use]
     pub fn at_time(mut self, seconds: u64) -> Self {
         self.set_time(seconds);
@@ -106,7 +109,8 @@ impl RequestWriter {
     }
 }
 
-/// The heads of a kind: one for each model if its path names the model, else one.
+/// Returns the heads of a kind: one for each model if its path names the model, or else a single
+/// one.
 fn heads(kind: &Kind, envelope: &Envelope, signer: Option<&Signer>) -> Vec<Head> {
     let slash = if kind.path.starts_with('/') { "" } else { "/" };
     let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
@@ -130,8 +134,8 @@ fn heads(kind: &Kind, envelope: &Envelope, signer: Option<&Signer>) -> Vec<Head>
     }
 }
 
-/// The API's fields, the target's and the kind's own; one of a later level takes the place of an
-/// earlier one's with the same name. A name that is given twice in one level is sent twice.
+/// Returns the header fields of the API, of the target and of the kind. A field replaces those of
+/// an earlier level with the same name. A name that occurs twice in one level is sent twice.
 fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
@@ -142,14 +146,14 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
                 if is_x_api_key {
                     fields.push(("x-api-key".to_owned(), key.reveal().to_owned()));
                 }
-                // Other servers with Anthropic's API (vLLM, proxies) take the key as all their APIs
-                // do. To Anthropic itself a bearer token is something else than a key.
+                // Other servers with Anthropic's API (vLLM, proxies) take the key as in all their
+                // APIs. Anthropic itself does not take a bearer token for a key.
                 let is_anthropic = envelope.host.split(':').next().is_some_and(|host| host.ends_with("anthropic.com"));
                 if !is_x_api_key || (!is_anthropic && envelope.basic_auth.is_none()) {
                     fields.push(bearer(key));
                 }
             }
-            // It is a part of the path, or signs all that is here.
+            // The key is part of the path, or signs these fields.
             KeyAs::Query(_) | KeyAs::SigV4 { .. } => {}
             KeyAs::Bearer => fields.push(bearer(key)),
             KeyAs::Basic => fields.push(basic(key)),
@@ -167,26 +171,27 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     fields
 }
 
-/// A token as RFC 6750 has it.
+/// Returns the field with a bearer token (RFC 6750).
 fn bearer(key: &Secret) -> (String, String) {
     ("Authorization".to_owned(), format!("Bearer {}", key.reveal()))
 }
 
-/// User and password as RFC 7617 has them.
+/// Returns the field with user and password (RFC 7617).
 fn basic(pair: &Secret) -> (String, String) {
     use base64::Engine as _;
     let encoded = base64::engine::general_purpose::STANDARD.encode(pair.reveal());
     ("Authorization".to_owned(), format!("Basic {encoded}"))
 }
 
-/// The query of every request: the target's own, and the key where it goes there.
+/// Returns the query of every request: the target's own, and the key if it is sent there.
 fn query(envelope: &Envelope) -> String {
     let (Some(key), KeyAs::Query(name)) = (&envelope.api_key, &envelope.key_as) else { return envelope.query.clone() };
     let own = if envelope.query.is_empty() { String::new() } else { format!("{}&", envelope.query) };
     format!("{own}{}={}", percent_encoded(name), percent_encoded(key.reveal()))
 }
 
-/// A request's head: all of it without a body, up to the value of `Content-Length` with one.
+/// Returns the head of a request: up to the value of `Content-Length`, or the whole request if it
+/// has no body.
 fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
     if kind.websocket {
         return handshake(host, path, headers);
@@ -200,8 +205,8 @@ fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Ve
     out
 }
 
-/// A WebSocket's handshake, up to the key. Fields of the user's that are the protocol's own are
-/// left out.
+/// Returns a WebSocket's handshake, up to the key. The user's fields are left out if the protocol
+/// itself sets them.
 fn handshake(host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
     let is_own = |name: &str| {
         let own = websocket::HEADERS.iter().map(|(own, _)| *own).chain([websocket::KEY_HEADER]);
@@ -218,7 +223,7 @@ fn handshake(host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
     out
 }
 
-/// A path as it may stand in a request line: what would break the line is percent-encoded.
+/// Returns a path for a request line. Bytes that would break the line are percent-encoded.
 fn target(path: &str) -> String {
     encoded(path, |b| b.is_ascii_graphic())
 }

@@ -1,11 +1,11 @@
-//! Rows whose bytes are not in memory: which one a request needs, and how it is read.
+//! Rows whose bytes are not in memory: which row a request needs, and how it is read.
 
 use super::RequestWriter;
 use crate::dataset::Rows;
 use std::io;
 
 impl RequestWriter {
-    /// Whether any request has to fetch its row before it can be written.
+    /// Returns true if any request must fetch its row before it can be written.
     pub fn fetches(&self) -> bool {
         let weights = |i: usize| self.kinds.get(i).map_or(0, |kind| kind.weight_below);
         let is_drawn = |i: usize| weights(i) > i.checked_sub(1).map_or(0, weights);
@@ -13,13 +13,13 @@ impl RequestWriter {
         (0..self.kinds.len()).any(|i| is_drawn(i) && self.kinds[i].prompt.rows().is_some_and(spooled))
     }
 
-    /// Whether the request of that stream of draws and iteration has to.
+    /// Returns true if the request with this stream of draws and iteration must fetch its row.
     pub fn must_fetch(&self, draw_vu: u32, iteration: u64) -> bool {
         self.row_to_fetch(draw_vu, iteration).is_some()
     }
 
-    /// Reads its row, to be held while it or its conversation is under way. `into` is empty
-    /// afterwards if it needs none.
+    /// Reads the row of this request, to be held while the request or its conversation is under
+    /// way. If the row need not be fetched, `into` is empty afterwards.
     pub fn fetch(&self, draw_vu: u32, iteration: u64, into: &mut Vec<u8>) -> io::Result<()> {
         into.clear();
         match self.row_to_fetch(draw_vu, iteration) {
@@ -34,7 +34,7 @@ impl RequestWriter {
         rows.must_be_fetched(draw.prompt).then_some((rows, draw.prompt))
     }
 
-    /// Bytes of a row that has to be fetched, on average over those of the kind with the largest.
+    /// Returns the mean size of fetched rows, in bytes, of the kind where it is largest.
     pub fn mean_fetched(&self) -> u64 {
         let mean = |rows: &Rows| rows.spooled_bytes().unwrap_or_default() / rows.len().max(1) as u64;
         self.kinds.iter().filter_map(|kind| kind.prompt.rows()).map(mean).max().unwrap_or_default()

@@ -1,5 +1,5 @@
-//! What a request says, where it is a part of something else: of a text, of a conversation, of a
-//! WebSocket.
+//! Prompts that are written into something else: into a text, a conversation, or a WebSocket
+//! message.
 
 use super::body::framed;
 use super::conversation::Talk;
@@ -11,12 +11,12 @@ use crate::wire::websocket;
 use fastrand::Rng;
 
 impl Prepared {
-    /// Appends the prompt inside a JSON string, whose beginning is there.
+    /// Appends the prompt inside a JSON string that has already begun.
     pub(super) fn write_inside(&self, prompt: DrawnPrompt<'_>, out: &mut Vec<u8>) -> Asked {
         let before = out.pop();
         let at = out.len();
         let asked = self.prompt.write(prompt, out);
-        // The opening quote gives its place to what stood there.
+        // The byte that stood before takes the place of the opening quote.
         if let (Some(before), Some(quote)) = (before, out.get_mut(at)) {
             *quote = before;
             out.pop();
@@ -24,7 +24,7 @@ impl Prepared {
         asked
     }
 
-    /// Appends the user's message as it stands in the body.
+    /// Appends the user's message as it appears in the body.
     pub(super) fn write_user_message(&self, prompt: DrawnPrompt<'_>, out: &mut Vec<u8>) {
         let mut prompt = Some(prompt);
         for piece in &self.body {
@@ -40,7 +40,7 @@ impl Prepared {
         }
     }
 
-    /// Writes the body as one message.
+    /// Writes the body as one WebSocket message.
     pub(super) fn write_message(
         &self,
         draw: Draw,

@@ -1,4 +1,4 @@
-//! What a kind of request asks: where its prompts come from, and how one is written into a request.
+//! The prompts of a kind of request: their source, and how a prompt is written into a request.
 
 use super::escape::json_content;
 use super::tokens::Tokens;
@@ -10,41 +10,42 @@ use crate::units::mix64;
 use fastrand::Rng;
 use std::sync::Arc;
 
-/// Words of an opening: 60 bits or so, far more than there are requests in a test. A server's
-/// prefix cache compares from the front, so that it finds nothing of what follows.
+/// Words of an opening: about 60 bits, far more than a test has requests. A server's prefix cache
+/// compares from the front, so it cannot reuse anything after an opening.
 const OPENING_WORDS: u32 = 5;
-/// Stands between an opening and the prompt, as in a JSON string.
+/// Separates an opening from the prompt, as in a JSON string.
 const BREAK: &[u8] = b".\\n\\n";
-/// Keeps apart what shared prefixes are drawn by.
+/// Keeps the draws of shared prefixes apart from others.
 const PREFIX_DRAWS: u64 = 0x5072_6566_6978_0004;
 
-/// Stands before a prompt that is the only message, and after it.
+/// Texts before and after a prompt that is the only message.
 const BEFORE_MESSAGE: &[u8] = br#"[{"role":"user","content":"#;
 const AFTER_MESSAGE: &[u8] = b"}]";
-/// What a block's words are drawn by, with its number: no seed, so that every test has the same.
+/// Draws a block's words, together with its number. The seed is not used, so that every test has
+/// the same blocks.
 const BLOCK_DRAWS: u64 = 0x426c_6f63_6b73_0001;
 
-/// What a kind of request asks. Plain data.
+/// The prompts of a kind of request. Plain data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
     pub source: PromptSource,
-    /// What stands before it and is the same in many requests.
+    /// Words before the prompt that are the same in many requests.
     pub prefix: Option<Prefix>,
-    /// Whether a few seeded words open each prompt, so that no two requests are the same.
+    /// True if a few random words open each prompt, so that all requests differ.
     pub distinct: bool,
 }
 
-/// Where prompts come from.
+/// The source of prompts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PromptSource {
-    /// Drawn from these; not empty for APIs that take a prompt.
+    /// One of these, at random. Not empty for APIs that take a prompt.
     Texts(Vec<String>),
     /// Words of one token each, drawn for each request.
     Words(Tokens),
-    /// As many words as one of these pairs says first, and as many tokens of answer as it says
-    /// second. Not empty.
+    /// One of these pairs, at random: the number of words of the prompt, and the number of tokens
+    /// of the response. Not empty.
     Pairs(Arc<[(u32, u32)]>),
-    /// A passage of prose of about so many tokens.
+    /// A passage of prose of about this many tokens.
     Prose(Tokens),
     /// Rows of a file, one after the other.
     Rows(Arc<Rows>),
@@ -55,24 +56,25 @@ pub enum PromptSource {
 pub struct Prefix {
     /// Words of one token each.
     pub tokens: u32,
-    /// How many different ones there are; at least 1.
+    /// How many different prefixes exist; at least 1.
     pub groups: u32,
-    /// How much more often the first are drawn than the last; 0 draws all alike.
+    /// Exponent of the draw: the larger it is, the more often the first prefixes are drawn. With 0
+    /// all are equally likely.
     pub zipf: f64,
 }
 
 impl Prompt {
-    /// Prompts from there, and nothing else.
+    /// Creates prompts from a source, without prefix and opening.
     pub const fn of(source: PromptSource) -> Self {
         Self { source, prefix: None, distinct: false }
     }
 
-    /// Prompts drawn from these texts, as they are.
+    /// Creates prompts that are drawn from these texts, unchanged.
     pub const fn texts(texts: Vec<String>) -> Self {
         Self::of(PromptSource::Texts(texts))
     }
 
-    /// Whether it says how many tokens the answer shall have.
+    /// Returns true if the prompt decides how many tokens the response has.
     pub(super) const fn limits_output(&self) -> bool {
         matches!(self.source, PromptSource::Pairs(_))
     }
@@ -84,13 +86,13 @@ pub(super) struct PreparedPrompt {
     source: Source,
     prefix: Option<PreparedPrefix>,
     distinct: bool,
-    /// What stands at its end, as in a JSON string.
+    /// The text at its end, as in a JSON string.
     marker: String,
 }
 
 #[derive(Debug)]
 enum Source {
-    /// As they stand between the quotes of a JSON string.
+    /// As the texts stand between the quotes of a JSON string.
     Texts(Vec<String>),
     Words(Tokens),
     Pairs(Arc<[(u32, u32)]>),
@@ -105,22 +107,22 @@ struct PreparedPrefix {
     seed: u64,
 }
 
-/// A prompt that was drawn and is not written yet.
+/// A prompt that was drawn but is not written yet.
 #[derive(Debug)]
 pub(super) struct DrawnPrompt<'a> {
-    /// Which of the texts.
+    /// Index of the text.
     text: usize,
-    /// What the row says, if rows are sent.
+    /// The content of the row, if rows are sent.
     row: Option<Body<'a>>,
-    /// Its length without the prefix; not known of texts.
+    /// Its length without the prefix. Zero for texts, where it is not known.
     tokens: u32,
-    /// Token limit of the answer, if the prompt says it.
+    /// Token limit of the response, if the prompt sets it.
     pub(super) output: Option<u32>,
     /// The seed of its prefix.
     prefix: u64,
-    /// Whether prefix and opening stand before it.
+    /// True if prefix and opening stand before it.
     is_first: bool,
-    /// What the rest is drawn by.
+    /// The generator of the other draws.
     rng: Rng,
 }
 
@@ -141,12 +143,13 @@ impl PreparedPrompt {
         Self { source, prefix, distinct: prompt.distinct, marker: String::new() }
     }
 
-    /// The same with the marker of a scenario at its end.
+    /// Adds the marker of a scenario at the end of each prompt.
     pub(super) fn ending_in(self, scenario: Option<&Scenario>) -> Self {
         Self { marker: scenario.map_or_else(String::new, |scenario| json_content(&scenario.marker())), ..self }
     }
 
-    /// What it asks as it stands between the quotes of a JSON string, if that is always the same.
+    /// Returns the prompt as it stands between the quotes of a JSON string, if it is always the
+    /// same.
     pub(super) fn as_fixed(&self) -> Option<&str> {
         match &self.source {
             Source::Texts(texts) if !self.distinct && self.prefix.is_none() && self.marker.is_empty() => {
@@ -157,7 +160,7 @@ impl PreparedPrompt {
         }
     }
 
-    /// How many texts there are to draw from.
+    /// Returns the number of texts to draw from.
     pub(super) fn texts(&self) -> usize {
         match &self.source {
             Source::Texts(texts) => texts.len(),
@@ -165,7 +168,7 @@ impl PreparedPrompt {
         }
     }
 
-    /// The rows, where it has them of a file.
+    /// Returns the rows, if prompts come from a file.
     pub(super) fn rows(&self) -> Option<&Rows> {
         match &self.source {
             Source::Rows(rows) => Some(rows),
@@ -173,18 +176,18 @@ impl PreparedPrompt {
         }
     }
 
-    /// What the row of that number says. `held` are its bytes if they are not in memory.
+    /// Returns the content of a row. `held` are its bytes if they are not in memory.
     pub(super) fn row<'a>(&'a self, row: usize, held: &'a [u8]) -> Option<Body<'a>> {
         self.rows().map(|rows| rows.body(row, held))
     }
 
-    /// The conversation that the row is.
+    /// Returns the row as a conversation, if it is one.
     pub(super) fn script<'a>(&'a self, row: usize, held: &'a [u8]) -> Option<Script<'a>> {
         self.row(row, held).and_then(script_of)
     }
 
-    /// The prompt of a request: the text of that number, or what `rng` draws, or what the row says.
-    /// Only the first of a conversation has what stands before it.
+    /// Draws the prompt of a request: text number `text`, random tokens, or the content of the row.
+    /// In a conversation, only the first prompt has a prefix and an opening.
     pub(super) fn draw<'a>(&self, text: usize, row: Option<Body<'a>>, mut rng: Rng, is_first: bool) -> DrawnPrompt<'a> {
         // llmsim tells conversations apart by the text of their messages.
         let is_first = is_first || !self.marker.is_empty();
@@ -207,7 +210,7 @@ impl PreparedPrompt {
         DrawnPrompt { text, row, tokens, output, prefix, is_first, rng }
     }
 
-    /// How many bytes it will be, roughly: exactly for a text as it is.
+    /// Estimates the length in bytes. The estimate is exact for a text without additions.
     pub(super) fn estimate(&self, drawn: &DrawnPrompt<'_>) -> usize {
         let opening =
             if self.distinct && drawn.is_first { words::estimate(OPENING_WORDS) - 1 + BREAK.len() } else { 0 };
@@ -225,7 +228,8 @@ impl PreparedPrompt {
         prefix + opening + own + self.marker.len() + "\"\"".len()
     }
 
-    /// Appends the prompt as a JSON string, with its quotes: prefix, opening, and what is its own.
+    /// Appends the prompt as a JSON string, with its quotes: prefix, opening, and the prompt
+    /// itself.
     pub(super) fn write(&self, mut drawn: DrawnPrompt<'_>, out: &mut Vec<u8>) -> Asked {
         if let Some(Body::Part(part) | Body::Whole(part)) = drawn.row {
             out.extend_from_slice(part);
@@ -237,7 +241,7 @@ impl PreparedPrompt {
         let distinct = self.distinct && drawn.is_first;
         if let Some(prefix) = self.prefix(&drawn) {
             words::append(&mut Rng::with_seed(drawn.prefix), prefix.tokens, true, out);
-            // Words follow words, each one token. Texts begin anew.
+            // Words continue the prefix, one token each. Texts start anew.
             begins = !in_words || distinct;
             if begins {
                 out.extend_from_slice(BREAK);
@@ -271,7 +275,7 @@ impl PreparedPrompt {
         self.prefix.as_ref().filter(|_| drawn.is_first)
     }
 
-    /// What the prompt asks for. Of a text it is not known how many tokens it has.
+    /// Returns the tokens that the prompt asks for. The number of tokens of a text is not known.
     fn asked(&self, drawn: &DrawnPrompt<'_>) -> Asked {
         let prefix = self.prefix(drawn).map_or(0, |prefix| prefix.tokens);
         let input = if drawn.tokens > 0 { prefix + drawn.tokens } else { 0 };
@@ -291,7 +295,7 @@ impl PreparedPrompt {
 }
 
 impl<'a> DrawnPrompt<'a> {
-    /// The body of the request, where the row is one.
+    /// Returns the body of the request, if the row is a whole body.
     pub(super) const fn whole(&self) -> Option<&'a [u8]> {
         match self.row {
             Some(Body::Whole(body)) => Some(body),
@@ -299,7 +303,7 @@ impl<'a> DrawnPrompt<'a> {
         }
     }
 
-    /// The conversation that the row is.
+    /// Returns the row as a conversation, if it is one.
     pub(super) fn script(&self) -> Option<Script<'a>> {
         self.row.and_then(script_of)
     }
@@ -312,15 +316,15 @@ const fn script_of(row: Body<'_>) -> Option<Script<'_>> {
     }
 }
 
-/// Appends words in blocks: those of a number are always the same.
+/// Appends words in blocks. Blocks with the same number have the same words.
 fn append_blocks(tokens: u32, blocks: &[u64], size: u32, out: &mut Vec<u8>) {
     let mut left = tokens;
     for (i, block) in blocks.iter().enumerate() {
         if i > 0 {
             out.push(b' ');
         }
-        // Every block begins with a word that needs no space before it: so it is the same text
-        // wherever it stands.
+        // Every block begins with a word that needs no space before it. So the block is the same
+        // text at every position.
         let words = left.min(size);
         words::append(&mut Rng::with_seed(mix64(BLOCK_DRAWS, *block, 0)), words, true, out);
         left -= words;

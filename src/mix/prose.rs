@@ -1,16 +1,16 @@
 //! Prompts of prose, for servers that random words would mislead: speculative decoding guesses
-//! prose better than word salad. So many tokens are only roughly what was asked for.
+//! prose better than word salad. The number of tokens is only roughly the one that was asked for.
 
 use super::escape::json_content;
 use fastrand::Rng;
 use std::sync::LazyLock;
 
-/// A public-domain text, one paragraph a line; see `assets/README.md`.
+/// A public-domain text, one paragraph per line. See `assets/README.md`.
 const TEXT: &str = include_str!("../../assets/alice.txt");
-/// Tokens of so many words on average, with their punctuation, as cl100k and o200k count them.
+/// The mean ratio of tokens to words with their punctuation, as cl100k and o200k count them.
 const TOKENS: (usize, usize) = (117, 100);
 
-/// The words, each with what stands before it in a JSON string: a space, or the break of a
+/// The words, each with the separator before it as in a JSON string: a space, or the break of a
 /// paragraph.
 static WORDS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let paragraph = |line: &'static str| {
@@ -22,13 +22,13 @@ static WORDS: LazyLock<Vec<String>> = LazyLock::new(|| {
     TEXT.lines().flat_map(paragraph).collect()
 });
 
-/// How many bytes so many tokens of prose are, roughly.
+/// Estimates the number of bytes of `tokens` tokens of prose.
 pub(super) const fn estimate(tokens: u32) -> usize {
     tokens as usize * 45 / 10
 }
 
-/// Appends a passage of about so many tokens, between the quotes of a JSON string. It begins where
-/// `rng` says, and after the end of the text it goes on at its start.
+/// Appends a passage of about `tokens` tokens, between the quotes of a JSON string. `rng` draws its
+/// beginning. After the end of the text it continues at the start.
 pub(super) fn append(rng: &mut Rng, tokens: u32, begins: bool, out: &mut Vec<u8>) {
     let words = (tokens as usize * TOKENS.1 / TOKENS.0).max(1);
     let start = rng.usize(0..WORDS.len());

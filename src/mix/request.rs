@@ -4,17 +4,17 @@ use super::behavior::ClientBehavior;
 use crate::metrics::Asked;
 use std::fmt;
 
-/// Bytes ready to send, and which kind they are. Reused from request to request.
+/// Bytes that are ready to send, and facts about them. Reused from request to request.
 #[derive(Default)]
 pub struct Request {
     pub bytes: Vec<u8>,
     /// Index of its kind in the mix.
     pub kind: u16,
-    /// What its user does with the answer.
+    /// How its user treats the response.
     pub behavior: ClientBehavior,
-    /// What it asks for, in tokens.
+    /// The tokens that it asks for.
     pub asked: Asked,
-    /// The row of its kind's file that it sends; the first of those that are the same.
+    /// The row of its kind's file that it sends: the first one, if several rows are the same.
     pub row: Option<u32>,
 }
 

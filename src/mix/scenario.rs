@@ -1,4 +1,4 @@
-//! Scenarios that a simulator plays: how a request asks for one.
+//! Scenarios that a simulator plays, and the marker that asks for one.
 
 use super::Mix;
 
@@ -6,19 +6,19 @@ use super::Mix;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     pub name: String,
-    /// What its pauses are multiplied by.
+    /// Factor of its pauses.
     pub speed: f64,
 }
 
 impl Scenario {
-    /// What stands in the user's message and tells llmsim what to play.
+    /// Returns the marker in the user's message that tells llmsim which scenario to play.
     pub(super) fn marker(&self) -> String {
         format!(" [[llmsim:{} speed={}]]", self.name, self.speed)
     }
 }
 
 impl Mix {
-    /// Whether llmsim shall play scenarios in it.
+    /// Returns true if any kind asks llmsim to play a scenario.
     pub fn plays_scenarios(&self) -> bool {
         self.kinds.iter().any(|kind| kind.scenario.is_some())
     }

@@ -1,16 +1,16 @@
-//! Heads that are signed: those of requests to AWS. A head is written once, with holes for what
-//! differs from request to request. All of them have a fixed width, so that a request is signed in
-//! its place, and nothing is allocated for it.
+//! Signed heads, for requests to AWS. A head is written once, with holes for the parts that differ
+//! from request to request. All holes have a fixed width, so that a request is signed in place,
+//! without allocation.
 
 use super::envelope::{Envelope, KeyAs, Secret};
 use super::sigv4::{ALGORITHM, AwsKey, canonical, hash, hex, key_of_day, scope, signature};
 use hmac::Hmac;
 use sha2::{Digest as _, Sha256};
 
-/// The fields that a signature needs, and that nobody else may set.
+/// The fields that a signature needs. Users must not set them.
 pub const OF_SIGNATURE: [&str; 4] = ["Authorization", "X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token"];
 
-/// What differs from request to request.
+/// A part that differs from request to request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hole {
     /// `YYYYMMDDTHHMMSSZ`
@@ -33,7 +33,8 @@ impl Hole {
         }
     }
 
-    /// What it is filled with until then: a control character, which no path and no field has.
+    /// Returns the byte that fills the hole at first: a control character, which paths and fields
+    /// never contain.
     const fn mark(self) -> u8 {
         match self {
             Self::Date => 1,
@@ -47,7 +48,7 @@ impl Hole {
         char::from(self.mark()).to_string().repeat(self.width())
     }
 
-    /// The holes of a text, in their order.
+    /// Finds the holes of a text, in order.
     fn find(text: &[u8]) -> Vec<(usize, Self)> {
         let mut found = Vec::new();
         let mut at = 0;
@@ -60,7 +61,7 @@ impl Hole {
     }
 }
 
-/// How the requests of a head are signed.
+/// The places to fill when a request with this head is signed.
 #[derive(Debug)]
 pub(super) struct Signing {
     canonical: Vec<u8>,
@@ -68,8 +69,8 @@ pub(super) struct Signing {
     in_head: Vec<(usize, Hole)>,
 }
 
-/// The fields of a signed head, in which the signature itself is still missing. `head` writes a head
-/// with the fields that it is given.
+/// Returns a signed head in which the signature itself is still missing, and its holes. `head`
+/// writes a head with the given fields.
 pub(super) fn signed(
     fields: Vec<(String, String)>,
     signer: &Signer,
@@ -93,8 +94,8 @@ pub(super) fn signed(
 }
 
 impl Signing {
-    /// Signs a request whose head ends with the length of the body, or with its empty line, at
-    /// `head_end` or later.
+    /// Signs a request in place. The body begins after the first empty line from `head_end` on. If
+    /// there is none, the body is empty.
     pub(super) fn sign(&self, signer: &Signer, head_end: usize, request: &mut [u8]) {
         const EMPTY_LINE: &[u8] = b"\r\n\r\n";
         let rest = request.get(head_end..).unwrap_or_default();
@@ -114,7 +115,7 @@ impl Signing {
     }
 }
 
-/// What signs: a key, for one region and service, at a date.
+/// A key that signs requests, for one region and service, at a date.
 #[derive(Clone)]
 pub(super) struct Signer {
     id: String,
@@ -123,15 +124,16 @@ pub(super) struct Signer {
     service: String,
     region: String,
     scope: String,
-    /// What `date` says, in seconds since the UNIX epoch.
+    /// The instant of `date`, in seconds since the UNIX epoch.
     seconds: u64,
     date: [u8; 16],
-    /// Of that day.
+    /// The key of that day.
     key: Hmac<Sha256>,
 }
 
 impl Signer {
-    /// Of what all targets have in common; none if requests are not signed.
+    /// Creates a signer from the settings that all targets share. `None` if requests are not
+    /// signed.
     pub(super) fn of(envelopes: &[Envelope]) -> Option<Self> {
         let envelope = envelopes.first()?;
         let KeyAs::SigV4 { service, region } = &envelope.key_as else { return None };
@@ -150,7 +152,7 @@ impl Signer {
         })
     }
 
-    /// Signs as of that time from now on. The key is derived anew when the day is another.
+    /// Signs with this time from now on. A new key is derived when the day changes.
     pub(super) fn set_time(&mut self, seconds: u64) {
         if seconds == self.seconds {
             return;
@@ -172,7 +174,7 @@ impl Signer {
     }
 }
 
-/// Seconds since the UNIX epoch as AWS writes a date: `20150830T123600Z`.
+/// Formats seconds since the UNIX epoch as AWS writes dates: `20150830T123600Z`.
 fn date(seconds: u64) -> [u8; 16] {
     let instant = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let text = instant.unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -213,7 +215,8 @@ mod tests {
         RequestWriter::new(&Mix { kinds: vec![kind] }, &[envelope(key)], 1)
     }
 
-    /// The signature that a request should have, by its own bytes, and the one that it has.
+    /// Returns the signature that a request should have by its own bytes, the one that it has, and
+    /// its date.
     fn signatures(request: &[u8], day: &str) -> (String, String, String) {
         let text = std::str::from_utf8(request).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");

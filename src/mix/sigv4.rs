@@ -1,33 +1,33 @@
-//! AWS Signature Version 4: what is signed of a request, and with what.
+//! AWS Signature Version 4: the parts of a request that are signed, and the key.
 //!
-//! After AWS, "Signature Version 4 for API requests". The canonical request is the method, the path,
-//! the query, the signed header fields, their names, and the hash of the body. Its hash is signed with
-//! a key that is derived from the secret and holds for one day, region and service. The path is
-//! encoded once more than in the request line, as for every service but S3.
+//! After AWS, "Signature Version 4 for API requests". The canonical request is the method, the
+//! path, the query, the signed header fields, their names, and the hash of the body. Its hash is
+//! signed with a key that is derived from the secret and is valid for one day, region and service.
+//! The path is encoded once more than in the request line, as for every service but S3.
 
 use super::escape::percent_encoded;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
-/// Names the way of signing, at the front of what is signed and of the header field.
+/// Names the algorithm, at the start of the signed text and of the header field.
 pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Ends every scope.
 const END_OF_SCOPE: &str = "aws4_request";
 
-/// An access key: `ID:SECRET`, or `ID:SECRET:TOKEN` if it is of a session.
+/// An access key: `ID:SECRET`, or `ID:SECRET:TOKEN` for a session.
 #[derive(Clone, Copy)]
 pub struct AwsKey<'a> {
-    /// Is sent with each request, and no secret.
+    /// Sent with each request; not a secret.
     pub id: &'a str,
     pub secret: &'a str,
-    /// Is sent with each request, and a secret.
+    /// Sent with each request; a secret.
     pub token: Option<&'a str>,
 }
 
 impl<'a> AwsKey<'a> {
-    /// The parts of a key; none if one is missing, or if the ID could not be told from what stands
-    /// behind it in a request.
+    /// Splits a key into its parts. `None` if one is missing, or if the ID contains a character
+    /// that ends it in a request.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (id, rest) = text.split_once(':')?;
         let (secret, token) = rest.split_once(':').map_or((rest, None), |(secret, token)| (secret, Some(token)));
@@ -42,12 +42,12 @@ impl std::fmt::Debug for AwsKey<'_> {
     }
 }
 
-/// What a key holds for, less the day: `/us-east-1/bedrock/aws4_request`.
+/// Returns the scope of a key, without the day: `/us-east-1/bedrock/aws4_request`.
 pub(super) fn scope(service: &str, region: &str) -> String {
     format!("/{region}/{service}/{END_OF_SCOPE}")
 }
 
-/// The key of a day, `YYYYMMDD`.
+/// Derives the key of a day, `YYYYMMDD`.
 pub(super) fn key_of_day(secret: &str, day: &[u8], service: &str, region: &str) -> Hmac<Sha256> {
     let first = format!("AWS4{secret}");
     let parts = [day, region.as_bytes(), service.as_bytes(), END_OF_SCOPE.as_bytes()];
@@ -61,7 +61,7 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     <Hmac<Sha256>>::new_from_slice(key).expect("any length")
 }
 
-/// The signature of a canonical request with this hash, made at `date`.
+/// Signs a canonical request with this hash, at `date`.
 pub(super) fn signature(key: &Hmac<Sha256>, date: &[u8; 16], scope: &str, hash: &[u8; 64]) -> [u8; 64] {
     let mut mac = key.clone();
     for part in [ALGORITHM.as_bytes(), b"\n", date, b"\n", &date[..8], scope.as_bytes(), b"\n", hash] {
@@ -70,12 +70,12 @@ pub(super) fn signature(key: &Hmac<Sha256>, date: &[u8; 16], scope: &str, hash: 
     hex(&mac.finalize().into_bytes().into())
 }
 
-/// The hash of a text, as it stands in what is signed.
+/// Returns the hash of a text, in the form that is signed.
 pub(super) fn hash(text: &[u8]) -> [u8; 64] {
     hex(&Sha256::digest(text).into())
 }
 
-/// Bytes as lower-case digits.
+/// Formats bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut out = [0; 64];
     for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
@@ -85,8 +85,8 @@ pub(super) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     out
 }
 
-/// The canonical form of a request with this head, whose body has this hash; and the names of the
-/// fields that are signed.
+/// Returns the canonical form of a request with this head, whose body has this hash, and the names
+/// of the signed fields.
 pub(super) fn canonical(head: &str, payload: &str) -> (String, String) {
     let (line, fields) = head.split_once("\r\n").unwrap_or((head, ""));
     let (method, rest) = line.split_once(' ').unwrap_or((line, "/"));
@@ -96,7 +96,7 @@ pub(super) fn canonical(head: &str, payload: &str) -> (String, String) {
     for (name, value) in fields.split("\r\n").filter_map(|field| field.split_once(':')) {
         let name = name.to_ascii_lowercase();
         if is_signed(&name) {
-            // Blanks around a value, and more than one in it, may be lost on the way.
+            // Proxies may strip blanks around a value, or merge blanks inside it.
             let words: Vec<&str> = value.split_whitespace().collect();
             signed.entry(name).or_default().push(words.join(" "));
         }
@@ -108,13 +108,14 @@ pub(super) fn canonical(head: &str, payload: &str) -> (String, String) {
     (format!("{method}\n{path}\n{query}\n{fields}\n{names}\n{payload}"), names)
 }
 
-/// AWS asks for the host and its own fields, and for the type if there is one. Proxies may change
-/// others.
+/// Returns true for the fields that AWS asks for: the host, the type if there is one, and AWS's
+/// own. Proxies may change other fields.
 fn is_signed(name: &str) -> bool {
     matches!(name, "host" | "content-type") || name.starts_with("x-amz-")
 }
 
-/// A path without its empty and dotted segments, encoded once more. A proxy is given the whole URL.
+/// Returns a path without empty and dotted segments, encoded once more. Requests to a proxy contain
+/// the whole URL.
 fn canonical_path(path: &str) -> String {
     let beyond_host = |(_, rest): (&str, &str)| rest.find('/').map(|at| rest[at..].to_owned());
     let whole = if path.starts_with('/') { None } else { path.split_once("://").and_then(beyond_host) };
@@ -131,7 +132,7 @@ fn canonical_path(path: &str) -> String {
     format!("/{}{end}", kept.join("/"))
 }
 
-/// The parameters in order, encoded in one way.
+/// Returns the parameters in order, with uniform encoding.
 fn canonical_query(query: &str) -> String {
     let mut parameters: Vec<(String, String)> = query
         .split('&')
@@ -144,7 +145,8 @@ fn canonical_query(query: &str) -> String {
     parameters.join("&")
 }
 
-/// A text of a query with everything encoded that may be. What is encoded already stays so.
+/// Percent-encodes everything that may be encoded in a part of a query. Existing escapes are kept,
+/// in their normal form.
 fn encoded_once(text: &str) -> String {
     let mut parts = text.split('%');
     let first = percent_encoded(parts.next().unwrap_or_default());
@@ -167,8 +169,8 @@ mod tests {
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
     const TOKEN: &str = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==";
 
-    /// The signed names and the signature of a request of AWS's test suite: of
-    /// 2015-08-30, 12:36 UTC, in us-east-1, by AKIDEXAMPLE.
+    /// Returns the signed names and the signature of a request of AWS's test suite: of 2015-08-30,
+    /// 12:36 UTC, in us-east-1, by AKIDEXAMPLE.
     fn signed(line: &str, fields: &str, body: &str, service: &str) -> (String, String) {
         let date = b"20150830T123600Z";
         let payload = hash(body.as_bytes());
@@ -179,8 +181,8 @@ mod tests {
         (names, String::from_utf8(signature.to_vec()).expect("digits"))
     }
 
-    /// Requests of the suite that are without fields and bodies of their own: the name, the line, and
-    /// the signature.
+    /// Requests of the suite without fields and bodies of their own: the name, the line, and the
+    /// signature.
     const PLAIN: [(&str, &str, &str); 10] = [
         ("get-vanilla", "GET /", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
         (

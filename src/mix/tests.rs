@@ -52,7 +52,7 @@ fn envelope() -> Envelope {
     }
 }
 
-/// A body like that of a chat API, so that these tests stand on nothing else.
+/// Returns a body like that of a chat API, so that these tests do not depend on a real one.
 fn pieces(kind: &Kind) -> Vec<Piece> {
     if kind.api.method() == Method::Get {
         return Vec::new();
@@ -332,8 +332,8 @@ fn another_seed_user_or_iteration_draws_something_else() {
     }
 }
 
-/// One text drawn from two that are alike is written piece by piece, and one of one put together
-/// before.
+/// One text drawn from two equal ones is written piece by piece. A single text is put together
+/// beforehand.
 #[test]
 fn what_never_changes_is_put_together_once_and_reads_the_same() {
     let twice = |texts: &[&str]| texts.iter().chain(texts).map(|&text| text.to_owned()).collect::<Vec<_>>();
@@ -378,7 +378,7 @@ fn of_words(tokens: u32) -> Kind {
 
 #[test]
 fn words_are_written_into_the_request_and_its_length_is_right() {
-    // Lengths of two to five digits, whose estimate is wrong now and then.
+    // Lengths of two to five digits, where the estimate is sometimes wrong.
     for tokens in [1, 2, 7, 8, 9, 100, 116, 117, 118, 119, 120, 121, 122, 1300, 1301, 1302, 1303, 4000] {
         let writer = writer(&[of_words(tokens)], &envelope(), 9);
         let mut prompts = std::collections::BTreeSet::new();

@@ -1,28 +1,28 @@
-//! How many tokens a prompt or an answer has: drawn for each request.
+//! Draws the number of tokens of each prompt or response.
 
 use fastrand::Rng;
 use std::f64::consts::TAU;
 
-/// Draws of a bell that fell outside its bounds, after which the nearest bound is taken: with the
-/// mean inside the bounds, one in a million requests gets there, unless the bounds leave next to
-/// nothing.
+/// The most draws from a bell that fall outside its bounds. After that the nearest bound is taken.
+/// If the mean is inside the bounds, this happens to one request in a million, unless the bounds
+/// exclude almost everything.
 const MOST_DRAWS: u32 = 40;
 
-/// A number of tokens, drawn for each request. Plain data; `min` is at least 1 and at most `max`.
+/// A distribution of the number of tokens. Plain data; `min` is at least 1 and at most `max`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tokens {
-    /// All numbers from `min` to `max` alike; one number if they are equal.
+    /// All numbers from `min` to `max` are equally likely. It is one number if they are equal.
     Uniform {
         min: u32,
         max: u32,
     },
     Normal(Bell),
-    /// The logarithm is normally distributed: most are short, and a few are long.
+    /// The logarithm is normally distributed: most numbers are small, and a few are large.
     Lognormal(Bell),
 }
 
-/// A distribution by its mean and standard deviation, in tokens, between two bounds. What falls
-/// outside is drawn again.
+/// A distribution with this mean and standard deviation, in tokens, between two bounds. Draws
+/// outside the bounds are repeated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bell {
     /// Within the bounds.
@@ -34,12 +34,12 @@ pub struct Bell {
 }
 
 impl Tokens {
-    /// Always the same number.
+    /// Creates a distribution that is always `n`.
     pub const fn fixed(n: u32) -> Self {
         Self::Uniform { min: n, max: n }
     }
 
-    /// The number, if it is always the same.
+    /// Returns the number, if it is always the same.
     pub fn as_fixed(&self) -> Option<u32> {
         match self {
             Self::Uniform { min, max } if min == max => Some(*min),
@@ -47,7 +47,7 @@ impl Tokens {
         }
     }
 
-    /// The most that is ever drawn.
+    /// Returns the largest number that is ever drawn.
     pub const fn most(&self) -> u32 {
         match self {
             Self::Uniform { max, .. } | Self::Normal(Bell { max, .. }) | Self::Lognormal(Bell { max, .. }) => *max,
@@ -82,10 +82,10 @@ impl Bell {
     }
 }
 
-/// Of mean 0 and deviation 1 (Box and Muller, "A note on the generation of random normal deviates",
-/// 1958).
+/// Draws from the normal distribution with mean 0 and deviation 1 (Box and Muller, "A note on the
+/// generation of random normal deviates", 1958).
 fn normal(rng: &mut Rng) -> f64 {
-    // 0 has no logarithm.
+    // Zero does not have a logarithm.
     let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
     radius * (TAU * rng.f64()).cos()
 }
@@ -94,7 +94,7 @@ fn normal(rng: &mut Rng) -> f64 {
 mod tests {
     use super::*;
 
-    /// Mean, standard deviation, least and most of many draws.
+    /// Returns mean, standard deviation, minimum and maximum of many draws.
     fn of_many(tokens: &Tokens) -> (f64, f64, u32, u32) {
         let mut rng = Rng::with_seed(3);
         let drawn: Vec<u32> = (0..200_000).map(|_| tokens.draw(&mut rng)).collect();

@@ -1,11 +1,11 @@
-//! A choice among a few with weights.
+//! Weighted random choice.
 
 use fastrand::Rng;
 
-/// What the weight of the first of a Zipf distribution is scaled to.
+/// The weight of the first item of a Zipf distribution.
 const FIRST: f64 = (1_u64 << 32) as f64;
 
-/// Sums of weights, each up to and with that of its own index.
+/// Sums of weights: each includes the weight at its own index.
 #[derive(Debug)]
 pub(super) struct Weighted(Vec<u64>);
 
@@ -18,7 +18,7 @@ impl Weighted {
         Self(sums.collect())
     }
 
-    /// An index, as likely as its weight says; 0 if there is no weight at all.
+    /// Draws an index, with its weight as probability. Returns 0 if there are no weights.
     pub(super) fn draw(&self, rng: &mut Rng) -> usize {
         let all = self.0.last().copied().unwrap_or_default();
         let point = rng.u64(0..all.max(1));
@@ -27,8 +27,8 @@ impl Weighted {
     }
 }
 
-/// The weights of a Zipf distribution: the `k`-th of `n`, counted from 1, is `k^-exponent` times as
-/// likely as the first. An exponent of 0 makes all alike.
+/// Returns the weights of a Zipf distribution: item `k` of `n`, counted from 1, is `k^-exponent`
+/// times as likely as the first one. With an exponent of 0, all are equally likely.
 pub fn zipf(n: u32, exponent: f64) -> Vec<u64> {
     (1..=n).map(|k| (FIRST * f64::from(k).powf(-exponent)).round().max(1.0) as u64).collect()
 }

@@ -1,28 +1,29 @@
 //! Prompts of exactly N tokens without a tokenizer: words that are one token each.
 //!
-//! `assets/one-token-words.txt` holds English words that are one token, with a space before them,
-//! in every vocabulary that was looked at; `assets/README.md` says which, and how the list was
-//! made. So `N` words are `N` tokens, and a request needs no tokenizer to be written.
+//! `assets/one-token-words.txt` contains English words that are one token, with a space before
+//! them, in every vocabulary that was checked. `assets/README.md` lists the vocabularies, and
+//! explains how the list was made. So `N` words are `N` tokens, and a request can be written
+//! without a tokenizer.
 
 use fastrand::Rng;
 use std::sync::LazyLock;
 
-/// The words that may begin a prompt, an empty line, and the others.
+/// The words that may begin a prompt, an empty line, and the other words.
 const LIST: &str = include_str!("../../assets/one-token-words.txt");
 /// Bytes of a slot: a space and a word of at most 14 letters. The last byte is their length.
 const SLOT: usize = 16;
-/// Words that are drawn one by one, and put together on the stack before they are appended at once.
-/// They come first, and are so many that no two prompts begin alike.
+/// Words that are drawn one by one and put together on the stack, to be appended in one go. They
+/// come first, and are enough for all prompts to begin differently.
 const BLOCK: usize = 64;
-/// Words that are drawn together after those: one draw and one copy for all of them.
+/// Words after those, which are drawn together: one draw and one copy for each run.
 const RUN: usize = 8;
-/// Bytes that are copied for a run, which is no longer.
+/// Bytes that are copied for a run. No run is longer.
 const FRAME: usize = RUN * SLOT;
 /// Room on the stack for runs.
 const FRAMES: usize = 8 * FRAME;
-/// Puts the words of all runs into an order that is not the alphabet's.
+/// Seed of the order of the words in runs, which is not alphabetical.
 const ORDER: u64 = 0x576f_7264_7352_756e;
-/// Bytes of a word on average, with its space: what a prompt's length is estimated with.
+/// Mean bytes of a word with its space, to estimate a prompt's length.
 const MEAN_BYTES: (usize, usize) = (15, 2);
 
 /// All words: those that may begin a prompt, and then the others.
@@ -32,29 +33,30 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| Words::read(LIST));
 #[derive(Debug)]
 pub(super) struct Words {
     slots: Vec<[u8; SLOT]>,
-    /// How many of them, from the front, are one token without a space before them, too.
+    /// Number of words at the front that are one token even without a space before them.
     firsts: usize,
-    /// All of them as one text, each with a space before it, and so much more that every run can be
-    /// copied as a whole frame.
+    /// All words as one text, each with a space before it, and enough padding to copy every run as
+    /// a whole frame.
     text: Vec<u8>,
-    /// Where in the text each word begins, and where a run that begins with the last word ends.
+    /// Where each word begins in the text, and where a run ends that begins with the last word.
     starts: Vec<usize>,
 }
 
-/// How many bytes so many words are, roughly.
+/// Estimates the number of bytes of `count` words.
 pub(super) const fn estimate(count: u32) -> usize {
     count as usize * MEAN_BYTES.0 / MEAN_BYTES.1
 }
 
-/// Appends `count` words that `rng` draws, all of them ASCII letters. `begins`: nothing stands
-/// before them, so that the first one has no space. Fewer words are the beginning of more: a partial
-/// block of a trace is that of the whole one. Allocates nothing if `out` has the room.
+/// Appends `count` words drawn by `rng`, all of them ASCII letters. With `begins`, nothing stands
+/// before them, so the first word has no space. Fewer words are the beginning of more words: a
+/// partial block of a trace is the beginning of the whole block. Does not allocate if `out` has
+/// room.
 pub(super) fn append(rng: &mut Rng, count: u32, begins: bool, out: &mut Vec<u8>) {
     WORDS.append(rng, count, begins, out);
 }
 
 impl Words {
-    /// Longer words are left out: none of the list's is.
+    /// Reads a list. Longer words are left out, but the list has none.
     fn read(list: &str) -> Self {
         let slot = |word: &str| {
             let mut slot = [b' '; SLOT];
@@ -91,8 +93,8 @@ impl Words {
 
     /// Appends at most [`BLOCK`] words, each of them drawn.
     fn append_words(&self, rng: &mut Rng, words: usize, out: &mut Vec<u8>) {
-        // Each word is copied as a whole slot, and the next one overwrites what was too much: a copy
-        // of a fixed size is two moves and no call.
+        // Each word is copied as a whole slot, and the next word overwrites the excess: a copy of a
+        // fixed size takes two moves, without a call.
         let mut block = [0; BLOCK * SLOT];
         let mut end = 0;
         let mut draws = Draws::new(rng, self.slots.len());
@@ -104,8 +106,8 @@ impl Words {
         out.extend_from_slice(&block[..end]);
     }
 
-    /// Appends words in runs, the last of which may be cut short. A word that is drawn by itself costs
-    /// 3 ns, one of a run 1 ns.
+    /// Appends words in runs. The last run may be cut short. A word costs 3 ns if drawn by itself,
+    /// and 1 ns in a run.
     fn append_runs(&self, rng: &mut Rng, mut words: usize, out: &mut Vec<u8>) {
         let mut frames = [0; FRAMES];
         let mut draws = Draws::new(rng, self.slots.len());
@@ -123,7 +125,7 @@ impl Words {
     }
 }
 
-/// Numbers below a bound of at most 16 bits, four of each number that is drawn.
+/// Numbers below a bound of at most 16 bits. Each drawn number yields four.
 struct Draws<'a> {
     rng: &'a mut Rng,
     bound: usize,
@@ -138,7 +140,7 @@ impl<'a> Draws<'a> {
 
     fn next(&mut self) -> usize {
         (self.bits, self.left) = if self.left == 0 { (self.rng.u64(..), 3) } else { (self.bits >> 16, self.left - 1) };
-        // 16 bits are many times as many numbers as there are words.
+        // 16 bits hold many times as many numbers as there are words.
         ((self.bits & 0xffff) as usize * self.bound) >> 16
     }
 }
@@ -165,7 +167,7 @@ mod tests {
         assert!(mean.abs_diff(MEAN_BYTES.0 * 100 / MEAN_BYTES.1) < 10, "{mean}");
     }
 
-    /// The vocabularies that a crate carries; `assets/README.md` names the others.
+    /// Returns the vocabularies that a crate carries. `assets/README.md` lists the others.
     fn vocabularies() -> [(&'static str, tiktoken_rs::CoreBPE); 3] {
         let read = |name, vocabulary: Result<_, _>| (name, vocabulary.expect("built in"));
         [

@@ -45,7 +45,7 @@ fn shared(vus: u32, iterations: u64, max: u64) -> Shape {
     Shape::SharedIterations { vus, iterations, max_duration: ms(max) }
 }
 
-/// What an engine saw: each turn with the instant it came at.
+/// The turns that an engine saw, each with its instant.
 #[derive(Debug, Default)]
 struct Run {
     starts: Vec<(Nanos, Start)>,
@@ -53,7 +53,7 @@ struct Run {
 }
 
 impl Run {
-    /// The starts as a set of things that do not depend on the shard.
+    /// Returns the parts of the starts that do not depend on the shard, as a set.
     fn set(&self) -> BTreeSet<(Nanos, u32, u64)> {
         let set: BTreeSet<_> = self.starts.iter().map(|(at, start)| (*at, start.vu, start.iteration)).collect();
         assert_eq!(set.len(), self.starts.len(), "a request was started twice");
@@ -62,7 +62,7 @@ impl Run {
 }
 
 /// Plays the engine against a server that takes `latency(vu, iteration)`, on a scripted clock that
-/// jumps from event to event, and holds the schedule to its contract at each step.
+/// jumps from event to event. Checks at each step that the schedule keeps its contract.
 fn run(load: &Load, latency: impl Fn(u32, u64) -> Nanos) -> Run {
     let mut schedule = Schedule::new(load);
     let mut run = Run::default();
@@ -73,7 +73,7 @@ fn run(load: &Load, latency: impl Fn(u32, u64) -> Nanos) -> Run {
     loop {
         let promised = schedule.next_due();
         assert!(promised.is_none_or(|at| at < schedule.end()), "due past the end");
-        // A request ends when the server has answered, or when its user's grace is over.
+        // A request ends when the response is complete, or when its user's grace is over.
         let landing = |(slot, at): (&u32, &Nanos)| grace.get(slot).map_or(*at, |give_up| *at.min(give_up));
         let Some(at) = promised.into_iter().chain(flying.iter().map(landing)).min() else { break };
         assert!(at >= now, "{promised:?} is before {now:?}");
@@ -115,7 +115,7 @@ fn run(load: &Load, latency: impl Fn(u32, u64) -> Nanos) -> Run {
         if now < schedule.end() {
             assert_eq!(schedule.on, schedule.value(now), "users that are on at {now:?}");
         }
-        // A user that came back keeps its request, and the engine its connection.
+        // A user that came back keeps its request, and the engine keeps its connection.
         let came_back: Vec<u32> = grace.keys().copied().filter(|slot| schedule.is_active(*slot)).collect();
         assert!(turns > 0 || promised != Some(now) || !came_back.is_empty(), "nothing was due at {now:?}");
         for slot in came_back {
@@ -127,7 +127,7 @@ fn run(load: &Load, latency: impl Fn(u32, u64) -> Nanos) -> Run {
     run
 }
 
-/// Latencies that differ from request to request and are never zero.
+/// Returns latencies that differ between requests and are never zero.
 fn uneven(vu: u32, iteration: u64) -> Nanos {
     Nanos(MS + mix64(1, vu.into(), iteration) % (7 * MS))
 }
@@ -160,7 +160,7 @@ fn users_come_and_go_along_the_ramp() {
     let first: Vec<(u64, u32)> =
         run.starts.iter().filter(|(_, s)| s.iteration == 0).map(|(at, s)| (at.0 / MS, s.vu)).collect();
     assert_eq!(first, [(10, 0), (20, 1), (30, 2), (40, 3)]);
-    // The last user is gone at the very end, where nobody is retired any more.
+    // The last user leaves at the very end, where users are not retired any more.
     assert_eq!(run.retires, [(ms(60), 3, ms(65)), (ms(70), 2, ms(75)), (ms(80), 1, ms(85))]);
 }
 
@@ -348,8 +348,8 @@ proptest! {
         let started: usize = parts.iter().map(|part| part.starts.len()).sum();
         prop_assert_eq!(started, expected.starts.len());
         if let Shape::SharedIterations { vus, iterations, .. } = whole.shape {
-            // Who does an iteration and when is a matter of who is free; that each is done once is
-            // not.
+            // Which user does an iteration, and when, depends on the free users. But each iteration
+            // is done exactly once.
             let mut done: Vec<u64> = parts.iter().flat_map(|part| &part.starts).map(|(_, s)| s.iteration).collect();
             done.sort_unstable();
             let all = if vus == 0 { 0 } else { iterations };
@@ -372,8 +372,8 @@ proptest! {
         let (now, most) = users(0, 1);
         let sums = (0..of).map(|shard| users(shard, of)).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
         if matches!(whole.shape, Shape::SharedIterations { .. }) {
-            // Iterations are dealt evenly but not always one a user: as many users as there is
-            // work, or fewer.
+            // Iterations are dealt evenly, but not always one to each user: there are at most as
+            // many users as iterations.
             prop_assert!(sums.0 <= now && sums.1 <= most);
         } else {
             prop_assert_eq!(sums, (now, most));

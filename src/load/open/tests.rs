@@ -35,12 +35,12 @@ fn schedule(arrivals: &Arrivals) -> Schedule {
     Schedule::new(&load(arrivals, 1, 0, 1))
 }
 
-/// Every arrival of a sequence.
+/// Returns every arrival of a sequence.
 fn all(arrivals: &Arrivals, seed: u64) -> Vec<Arrival> {
     Sequence::new(arrivals, seed).collect()
 }
 
-/// All starts of a shard whose requests take no time.
+/// Returns all starts of a shard whose requests take no time.
 fn starts(arrivals: &Arrivals, seed: u64, shard: u32, of: u32) -> Vec<(u64, Nanos)> {
     starts_of(&load(arrivals, seed, shard, of))
 }
@@ -88,7 +88,7 @@ fn a_ramp_sends_what_is_under_its_line() {
         ..constant(0, 0, 1)
     };
     let arrivals = all(&ramp, 1);
-    // 500 under the first slope, 500 on the plateau, 50 under the last.
+    // 500 arrivals in the first slope, 500 on the plateau, 50 in the last slope.
     assert_eq!(arrivals.len(), 1_050);
     let before = |at: Nanos| arrivals.iter().filter(|arrival| arrival.at < at).count();
     assert_eq!(before(Nanos::from_secs(5)), 125, "a quarter of the slope's in its first half");
@@ -115,7 +115,8 @@ fn a_rate_of_zero_sends_nothing() {
     assert_eq!(all(&constant(0, 100, 1), 1), []);
 }
 
-/// Mean and variance of the steps between arrivals at 1,000 a second, in units of their mean.
+/// Returns mean and variance of the steps between arrivals at 1,000 a second, in units of their
+/// mean.
 fn moments(spacing: Spacing) -> (f64, f64) {
     let arrivals = all(&Arrivals { spacing, ..constant(1_000, 200, 1) }, 7);
     let mut steps = Vec::with_capacity(arrivals.len());
@@ -131,7 +132,7 @@ fn moments(spacing: Spacing) -> (f64, f64) {
 
 #[test]
 fn random_spacing_has_the_moments_it_should() {
-    // A gamma step of shape b and mean 1 has variance 1/b; Poisson's is that of 1.
+    // A gamma step with shape b and mean 1 has variance 1/b. A Poisson step is one with shape 1.
     for (spacing, expected) in [
         (Spacing::Poisson, 1.0),
         (Spacing::Gamma { burstiness_thousandths: 1_000 }, 1.0),
@@ -153,8 +154,8 @@ fn random_arrivals_follow_the_ramp() {
         ..constant(0, 0, 1)
     };
     let arrivals = all(&ramp, 3);
-    // 50,000 expected in all and 12,500 in the first half; five standard deviations are 1,118 and
-    // 559.
+    // 50,000 arrivals are expected in all, and 12,500 in the first half. Five standard deviations
+    // are 1,118 and 559.
     assert!(arrivals.len().abs_diff(50_000) < 1_118, "{}", arrivals.len());
     let early = arrivals.iter().filter(|arrival| arrival.at < Nanos::from_secs(50)).count();
     assert!(early.abs_diff(12_500) < 559, "{early}");
