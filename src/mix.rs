@@ -211,7 +211,7 @@ impl fmt::Debug for RequestWriter {
 
 /// One kind, with its parts precomputed.
 struct Prepared {
-    /// The sum of the weights of the kinds up to this one, which is included.
+    /// The sum of the weights of all kinds up to this one, inclusive.
     weight_below: u64,
     method: Method,
     /// True if the heads are handshakes up to the key, and the body is a message.

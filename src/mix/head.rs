@@ -147,7 +147,7 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
                     fields.push(("x-api-key".to_owned(), key.reveal().to_owned()));
                 }
                 // Other servers with Anthropic's API (vLLM, proxies) take the key as in all their
-                // APIs. Anthropic itself does not take a bearer token for a key.
+                // APIs. For Anthropic itself, a bearer token is not a key.
                 let is_anthropic = envelope.host.split(':').next().is_some_and(|host| host.ends_with("anthropic.com"));
                 if !is_x_api_key || (!is_anthropic && envelope.basic_auth.is_none()) {
                     fields.push(bearer(key));

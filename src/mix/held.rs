@@ -34,7 +34,7 @@ impl RequestWriter {
         rows.must_be_fetched(draw.prompt).then_some((rows, draw.prompt))
     }
 
-    /// Returns the mean size of fetched rows, in bytes, of the kind where it is largest.
+    /// Returns the bytes per row that are not in memory, for the kind of request with the most.
     pub fn mean_fetched(&self) -> u64 {
         let mean = |rows: &Rows| rows.spooled_bytes().unwrap_or_default() / rows.len().max(1) as u64;
         self.kinds.iter().filter_map(|kind| kind.prompt.rows()).map(mean).max().unwrap_or_default()

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use std::f64::consts::TAU;
 
-/// The most draws from a bell that fall outside its bounds. After that the nearest bound is taken.
+/// How many draws from a bell may fall outside its bounds. Then the nearest bound is taken.
 /// If the mean is inside the bounds, this happens to one request in a million, unless the bounds
 /// exclude almost everything.
 const MOST_DRAWS: u32 = 40;

@@ -10,7 +10,7 @@ use crate::net::{Access, Target, TargetError};
 use crate::units::Nanos;
 use std::net::IpAddr;
 
-/// How the target, and those beside it, are reached.
+/// Resolves how the target and the other targets are reached.
 pub(super) fn access(
     overrides: &Overrides,
     target: &Target,
@@ -18,7 +18,7 @@ pub(super) fn access(
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Access, PlanError> {
-    // The certificates that are trusted are those of all servers that a run speaks to.
+    // Trusted certificates apply to all servers that a run connects to.
     let elsewhere = ["prometheus_write", "server_metrics"].map(|id| overrides.one(id));
     let is_tls = |given: &Given| Target::parse(&given.value).is_ok_and(|target| target.tls);
     let has_tls = target.tls || more_targets.iter().any(|t| t.tls) || elsewhere.into_iter().flatten().any(is_tls);
@@ -44,7 +44,7 @@ pub(super) fn access(
     Ok(access)
 }
 
-/// A socket in the file system has neither names nor addresses.
+/// Refuses settings about names and addresses beside a Unix socket, which has neither.
 fn refuse_beside_a_socket(overrides: &Overrides) -> Result<(), PlanError> {
     let Some(socket) = overrides.one("unix_socket") else { return Ok(()) };
     let rivals = ["http_proxy", "dns_ttl", "source_ip", "resolve", "connect_to"].map(|id| overrides.one(id));
@@ -86,7 +86,7 @@ fn max_requests(overrides: &Overrides, changed: &mut Changed) -> Result<Option<u
     }
 }
 
-/// An address without the brackets that IPv6 ones have beside a port.
+/// Strips the brackets that an IPv6 address has before a port.
 fn bare(text: &str) -> &str {
     text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
 }
@@ -129,7 +129,7 @@ fn detour(given: &Given, changed: &mut Changed) -> Result<Detour, PlanError> {
     })
 }
 
-/// The parts between colons, of which an IPv6 address in brackets has none.
+/// Splits at colons, but not inside the brackets of an IPv6 address.
 fn split_outside_brackets(text: &str) -> Vec<&str> {
     let mut inside = false;
     let colon = |c: char| {
@@ -140,7 +140,7 @@ fn split_outside_brackets(text: &str) -> Vec<&str> {
 }
 
 fn proxy(given: &Given) -> Result<Proxy, PlanError> {
-    // The URL may hold a password: the parser's message knows what may be repeated.
+    // The URL may contain a password. The parser's message only repeats safe parts.
     let url = if given.value.contains("://") { given.value.clone() } else { format!("http://{}", given.value) };
     let target = Target::parse(&url).map_err(|error| match error {
         TargetError::Credentials => {
@@ -192,7 +192,7 @@ fn pem(key: &str, given: &Given, read: &mut Read<'_>, changed: &mut Changed) -> 
     Ok(Pem { path: given.path()?, text: credentials::text(given, read)? })
 }
 
-/// Why no server may be started for a target that is reached in this way.
+/// Returns the reason why no server may be started for a target that is reached in this way.
 pub(super) fn forbids_a_server(target: &Target, access: &Access) -> Option<&'static str> {
     if target.tls {
         return Some("no server is started for an https target, because the simulator only speaks HTTP");
@@ -205,7 +205,7 @@ pub(super) fn forbids_a_server(target: &Target, access: &Access) -> Option<&'sta
     elsewhere.then_some("no server is started when connections are redirected away from the URL's host")
 }
 
-/// Every value with its key, for `--show-config`.
+/// Returns every value with its key, for `--show-config`.
 pub(super) fn settings(access: &Access) -> Vec<(&'static str, String)> {
     let join = |texts: Vec<String>| if texts.is_empty() { "none".to_owned() } else { texts.join(", ") };
     let or = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());

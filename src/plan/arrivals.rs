@@ -1,4 +1,4 @@
-//! Open load: what the profile says of arrivals, and `--rate`.
+//! Open loop: the arrivals that a profile describes, and `--rate`.
 
 use super::executor::Executor;
 use super::profile::ProfileFile;
@@ -8,7 +8,7 @@ use super::{Given, PlanError, limits};
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::units::Nanos;
 
-/// The arrivals that the file alone describes.
+/// Returns the arrivals that the file alone describes.
 pub(super) fn as_written(written: &ProfileFile, executor: Executor) -> Result<Arrivals, PlanError> {
     let profile = &written.profile;
     let rates = 0..=u64::from(limits::MAX_RATE);
@@ -40,7 +40,8 @@ pub(super) fn as_written(written: &ProfileFile, executor: Executor) -> Result<Ar
     })
 }
 
-/// Users from the start, and at most. One of them is enough: the other is the same.
+/// Returns the users from the start, and the most users. If only one of them is set, the other is
+/// the same.
 pub(super) fn users(written: &ProfileFile) -> Result<(u32, u32), PlanError> {
     let users = 1..=u64::from(limits::MAX_VUS);
     let pre_allocated = written.whole("pre_allocated_vus", written.profile.pre_allocated_vus, users.clone())?;
@@ -95,8 +96,8 @@ pub(super) fn on_full(written: &ProfileFile) -> Result<OnFull, PlanError> {
     }
 }
 
-/// `--rate`: the rate of an open load, or its peak; a closed one becomes open, with as many users
-/// as it has at most.
+/// Applies `--rate`: it becomes the rate of an open loop, or its peak. A closed loop becomes an
+/// open one, with its peak as the most users.
 pub(super) fn with_rate(shape: Shape, given: &Given) -> Result<Shape, PlanError> {
     let (rate, time_unit) = rate(given)?;
     let constant = |duration, max_vus, like: Option<Arrivals>| Arrivals {
@@ -131,7 +132,7 @@ pub(super) fn with_rate(shape: Shape, given: &Given) -> Result<Shape, PlanError>
     }
 }
 
-/// `200`, `200/s`, `30/m`, `5/h`.
+/// Parses `200`, `200/s`, `30/m` or `5/h`.
 fn rate(given: &Given) -> Result<(u32, Nanos), PlanError> {
     let bad = || given.bad(format!("a rate from 1 to {}, such as 200, 30/m or 5/h", limits::MAX_RATE));
     let (number, unit) = given.value.split_once('/').unwrap_or((&given.value, "s"));

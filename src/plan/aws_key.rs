@@ -1,19 +1,19 @@
-//! Keys of AWS, as people and programs write them.
+//! Keys of AWS, in the forms that people and programs write.
 
 use super::{Given, Plan, PlanError, limits};
 use crate::mix::{AwsKey, KeyAs, OF_SIGNATURE, Secret};
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// What stands before the service, in the value of `--auth`.
+/// Prefix of the service in the value of `--auth`.
 const SCHEME: &str = "sigv4:";
 
-/// Whether the value of `--auth` asks for signatures.
+/// Returns true if the value of `--auth` asks for signatures.
 pub(super) fn is_asked_for(auth: Option<&Given>) -> bool {
     auth.is_some_and(|given| given.value.trim().starts_with(SCHEME))
 }
 
-/// `SERVICE:REGION`
+/// Parses `SERVICE:REGION`.
 pub(super) fn scope(text: &str) -> Result<KeyAs, &'static str> {
     const EXPECTED: &str = "expected sigv4:SERVICE:REGION, such as sigv4:bedrock:us-east-1";
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -27,8 +27,8 @@ pub(super) fn scope(text: &str) -> Result<KeyAs, &'static str> {
     Ok(KeyAs::SigV4 { service: service.to_owned(), region: region.to_owned() })
 }
 
-/// A key as `ID:SECRET` or `ID:SECRET:TOKEN`: as it is written, or out of the JSON that programs of
-/// AWS print. The error does not repeat it.
+/// Reads a key as `ID:SECRET` or `ID:SECRET:TOKEN`, or from the JSON that AWS's programs print. The
+/// error does not repeat the key.
 pub(super) fn key(text: &str) -> Result<Secret, String> {
     let text = text.trim();
     let key = if text.starts_with('{') { of_json(text) } else { Some(text.to_owned()) };
@@ -42,7 +42,7 @@ pub(super) fn key(text: &str) -> Result<Secret, String> {
     })
 }
 
-/// When a key ends to hold, in seconds since the UNIX epoch, if what it came with says so.
+/// Returns when a key expires, in seconds since the UNIX epoch, if its JSON says so.
 pub(super) fn expires(text: &str) -> Option<i64> {
     let all: Value = serde_json::from_str(text).ok()?;
     let held = all.get("Credentials").unwrap_or(&all);
@@ -50,7 +50,7 @@ pub(super) fn expires(text: &str) -> Option<i64> {
     Some(instant.as_second())
 }
 
-/// The key in what a `credential_process` prints, or in the `Credentials` of `aws sts`.
+/// Returns the key in the output of a `credential_process`, or in the `Credentials` of `aws sts`.
 fn of_json(text: &str) -> Option<String> {
     let all: Value = serde_json::from_str(text).ok()?;
     let held = all.get("Credentials").unwrap_or(&all);
@@ -63,7 +63,8 @@ fn of_json(text: &str) -> Option<String> {
     Some(format!("{id}:{secret}{token}"))
 }
 
-/// Refuses header fields that a signature sets itself: a request with another value would be refused.
+/// Refuses header fields that a signature sets itself: AWS would refuse a request with another
+/// value.
 pub(super) fn check_headers(plan: &Plan, auth: Option<&Given>) -> Result<(), PlanError> {
     let (KeyAs::SigV4 { .. }, Some(auth)) = (&plan.credentials.key_as, auth) else { return Ok(()) };
     let of_kinds = plan.mix.kinds.iter().chain(&plan.endpoints).flat_map(|kind| &kind.headers);

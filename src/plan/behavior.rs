@@ -1,10 +1,10 @@
-//! What users do beside waiting: as written → [`BehaviorMix`].
+//! Behavior of users who do not just wait: as written → [`BehaviorMix`].
 
 use super::profile::{self, ProfileFile, Request};
 use super::{PlanError, limits};
 use crate::mix::{After, BehaviorMix, Leave, SlowReader};
 
-/// The behavior of the users of one kind of request, which stands at `key`.
+/// Resolves the behavior of the users of one kind of request, which is written at `key`.
 pub(super) fn behaviors(written: &ProfileFile, request: &Request, key: &str) -> Result<BehaviorMix, PlanError> {
     let leave = |name: &str, leave: Option<&profile::Leave>| {
         leave.map(|leave| self::leave(written, &format!("{key}.{name}"), leave, request.stream)).transpose()
@@ -15,7 +15,7 @@ pub(super) fn behaviors(written: &ProfileFile, request: &Request, key: &str) -> 
         slow_reader: slow_reader(written, &format!("{key}.slow_reader"), request.slow_reader.as_ref())?,
     };
     let shares = [behavior.cancel, behavior.drop].into_iter().flatten().map(|leave| leave.share).sum::<f64>();
-    // Both written as thirds and the like must not fail by a rounding.
+    // Shares such as thirds must not fail because of rounding.
     if shares > 1.0 + 1e-9 {
         let problem = format!("the shares of `cancel` and `drop` add up to {shares}: expected at most 1");
         return Err(written.error(&format!("{key}.drop"), problem));
@@ -57,7 +57,7 @@ fn slow_reader(
     Ok(Some(SlowReader { bytes_per_second: rate.unwrap_or(1) as u32, share: share(written, key, slow.share)? }))
 }
 
-/// Of how many requests; all when nobody says.
+/// Returns the share of the requests. It is all of them if it is not set.
 fn share(written: &ProfileFile, key: &str, share: Option<f64>) -> Result<f64, PlanError> {
     match share {
         None => Ok(1.0),

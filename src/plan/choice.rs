@@ -1,15 +1,15 @@
-//! Which APIs a kind of request stands for.
+//! The APIs that a kind of request stands for.
 
 use crate::api::Api;
 
-/// The name that stands for every API that generates, as far as the server has it.
+/// The name that stands for every API that generates tokens, if the server has it.
 pub(super) const AUTO: &str = "auto";
 
 /// The API of a kind of request as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     One(Api),
-    /// Every one that generates, each as a kind of its own, as far as the server has it.
+    /// Every API that generates tokens, each as a kind of its own, if the server has it.
     Auto,
 }
 
@@ -18,12 +18,12 @@ impl Choice {
         if name == AUTO { Some(Self::Auto) } else { Api::from_name(name).map(Self::One) }
     }
 
-    /// All names, for messages.
+    /// Returns all names, for messages.
     pub(super) fn names() -> String {
         format!("{}, {AUTO}", Api::ALL.map(Api::name).join(", "))
     }
 
-    /// Whether it generates tokens.
+    /// Returns true if it generates tokens.
     pub(super) const fn generates(self) -> bool {
         match self {
             Self::One(api) => api.generates(),
@@ -31,12 +31,12 @@ impl Choice {
         }
     }
 
-    /// Whether a profile has to say what it is.
+    /// Returns true if a profile must describe the API.
     pub(super) fn is_described(self) -> bool {
         self == Self::One(Api::Template)
     }
 
-    /// Whether it is an endpoint beside those that generate, which another server need not have.
+    /// Returns true for an endpoint beside those that generate. Other servers need not have it.
     pub(super) const fn is_beside(self) -> bool {
         match self {
             Self::One(api) => !api.takes_flags(),
@@ -44,7 +44,7 @@ impl Choice {
         }
     }
 
-    /// The APIs that it stands for.
+    /// Returns the APIs that it stands for.
     pub(super) fn apis(self) -> Vec<Api> {
         match self {
             Self::One(api) => vec![api],

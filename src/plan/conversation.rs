@@ -7,13 +7,13 @@ use crate::mix::{Conversation, Kind, Replies};
 use crate::units::Nanos;
 use serde_json::{Map, Value};
 
-/// What a tool returns if the profile does not say.
+/// Result of a tool call, unless the profile sets one.
 const TOOL_RESULT: &str = "The tool has done what was asked. There is nothing to report.";
-/// Rounds of tool calls in a turn if the profile does not say.
+/// Rounds of tool calls in a turn, unless the profile sets them.
 const TOOL_ROUNDS: u16 = 8;
 
-/// The conversations of one kind of request, which stands at `key`; none if its requests stand for
-/// themselves.
+/// Resolves the conversations of one kind of request, which is written at `key`. `None` if its
+/// requests are independent of each other.
 pub(super) fn conversation(
     written: &ProfileFile,
     request: &Request,
@@ -49,12 +49,12 @@ pub(super) fn conversation(
     }))
 }
 
-/// The fields of a request that carry what was said.
+/// The fields of a request that carry earlier messages.
 const HISTORY_FIELDS: [&str; 3] = ["messages", "input", "previous_response_id"];
 
-/// A conversation goes on with one answer: a request that asks for several has no one reply. And it
-/// writes what was said itself: a field of the user's would take its place, and no turn would carry
-/// anything.
+/// Refuses fields that break conversations. A conversation continues from one response, and a
+/// request for several has no single reply. A conversation also writes its history itself. A field
+/// of the user's would replace it, and no turn would carry any message.
 fn check_body(
     written: &ProfileFile,
     body: &Map<String, Value>,
@@ -81,7 +81,7 @@ fn turns(
 ) -> Result<(u16, u16), PlanError> {
     let allowed = || 1..=u64::from(limits::MAX_TURNS);
     let (min, max) = match &asked.turns {
-        // As many as the row of the data set.
+        // The row of the data set decides.
         None if request.dataset.is_some() || written.profile.trace.is_some() => {
             return Ok((limits::MAX_TURNS, limits::MAX_TURNS));
         }
@@ -144,7 +144,7 @@ fn history(
     }
 }
 
-/// Whether a kind's history can be made, with rows of a data set or without.
+/// Checks that a kind's history can be made, with or without rows of a data set.
 pub(super) fn check_rows(kind: &Kind, has_rows: bool) -> Result<(), &'static str> {
     let Some(how) = &kind.conversation else { return Ok(()) };
     match (how.replies, how.history) {

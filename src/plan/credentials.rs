@@ -7,36 +7,36 @@ use super::{Given, KeySource, Keys, Overrides, PlanError, Read, aws_key, headers
 use crate::mix::{KeyAs, Secret};
 use std::path::Path;
 
-/// What authorises requests; never printed.
+/// The credentials of requests. Never printed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Credentials {
     pub api_key: Option<Secret>,
-    /// How it is sent.
+    /// How the key is sent.
     pub key_as: KeyAs,
     /// User and password of basic authentication.
     pub basic_auth: Option<Secret>,
-    /// Where the key comes from, if it may change while the plan is run.
+    /// The source of the key, if it may change while the plan runs.
     pub source: Option<KeySource>,
-    /// The keys that came from there since.
+    /// The keys that have come from that source since.
     pub keys: Keys,
 }
 
 impl Credentials {
-    /// The key that is sent now.
+    /// Returns the key that is sent now.
     pub fn key(&self) -> Option<Secret> {
         self.keys.newest().or_else(|| self.api_key.clone())
     }
 
-    /// Whether requests carry a key, which may still have to be asked for.
+    /// Returns true if requests carry a key. The key may not have been fetched yet.
     pub const fn has_key(&self) -> bool {
         self.api_key.is_some() || matches!(self.source, Some(KeySource::Command { .. }))
     }
 
-    /// Sends the key in `text` from now on. Says whether it is another one than before.
+    /// Sends the key in `text` from now on. Returns true if it differs from the key before.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, without repeating it; the key before is sent on.
+    /// Returns the problem, without repeating the key. The key before stays in use.
     pub fn renew(&self, text: &str) -> Result<bool, String> {
         let key = match self.key_as {
             KeyAs::SigV4 { .. } => {
@@ -76,8 +76,8 @@ pub(super) fn credentials(
     Ok(Credentials { key_as, ..credentials })
 }
 
-/// A secret of one word, of at least so many characters: `what` is its name. `hint` says how to get
-/// one.
+/// Reads a secret of one word, of at least `least` characters. `what` names it in messages, and
+/// `hint` tells how to get one.
 fn word(text: &str, what: &str, least: usize, hint: &str) -> Result<Secret, String> {
     let (key, most) = (text.trim(), limits::MAX_KEY_BYTES);
     if (least..=most).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
@@ -86,11 +86,11 @@ fn word(text: &str, what: &str, least: usize, hint: &str) -> Result<Secret, Stri
     Err(format!("does not hold {what}: expected one line of {least} to {most} visible ASCII characters{hint}"))
 }
 
-/// The text of a file that holds a secret. The user may have given the secret itself in place of
-/// the file.
+/// Reads a file that holds a secret. The user may have passed the secret itself in place of the
+/// file.
 fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
-    /// Names of files and folders are shorter, without their endings. Parts of keys are as long: a
-    /// JWT has dots, and base64 has slashes.
+    /// Names of files and folders are shorter, without their endings. Parts of keys are at least as
+    /// long: a JWT has dots, and base64 has slashes.
     const LONG: usize = 16;
     let is_name = given.value.split(['/', '.']).all(|part| part.len() < LONG);
     read.text(Path::new(&given.value)).map_err(|error| {
@@ -105,7 +105,7 @@ fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
     })
 }
 
-/// The text of a file that a flag or the environment names.
+/// Reads a file that a flag or the environment names.
 pub(super) fn text(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
     read.text(Path::new(&given.value)).map_err(|error| unreadable(given, &error))
 }
@@ -115,14 +115,15 @@ fn unreadable(given: &Given, error: &std::io::Error) -> PlanError {
     PlanError::Unreadable { place, path, reason: error.to_string() }
 }
 
-/// A secret as it was found, and where.
+/// A secret as it was found, and its origin.
 pub(super) struct Found {
     text: String,
     pub(super) origin: Origin,
 }
 
-/// A secret out of the file that the flag `file_id` names, or the environment's, `id`. A flag is
-/// typed for this run and wins. The environment may name a file or hold the secret, not both.
+/// Reads a secret from the file that the flag `file_id` names, or from the environment as `id`. A
+/// flag is typed for this run and wins. The environment may name a file or hold the secret, but not
+/// both.
 pub(super) fn of_file_or_environment(
     overrides: &Overrides,
     (file_id, id): (&'static str, &'static str),
@@ -141,17 +142,18 @@ pub(super) fn of_file_or_environment(
 }
 
 impl Found {
-    /// As one word of at least so many characters: `what` is its name. `hint` says how to get one.
+    /// Reads it as one word of at least `least` characters. `what` names it in messages, and `hint`
+    /// tells how to get one.
     pub(super) fn key(&self, what: &str, least: usize, hint: &str) -> Result<Secret, PlanError> {
         word(&self.text, what, least, hint).map_err(|problem| self.refused(problem))
     }
 
-    /// As a key of AWS.
+    /// Reads it as a key of AWS.
     fn aws_key(&self) -> Result<Secret, PlanError> {
         aws_key::key(&self.text).map_err(|problem| self.refused(problem))
     }
 
-    /// As a user and a password.
+    /// Reads it as user and password.
     pub(super) fn pair(&self) -> Result<Secret, PlanError> {
         let (pair, most) = (self.text.trim_end_matches(['\r', '\n']), limits::MAX_KEY_BYTES);
         if is_pair(pair) && !pair.chars().any(char::is_control) && pair.len() <= most {
@@ -167,12 +169,13 @@ impl Found {
     }
 }
 
-/// Whether a text is `USER:PASSWORD`.
+/// Returns true if a text is `USER:PASSWORD`.
 fn is_pair(text: &str) -> bool {
     text.split_once(':').is_some_and(|(user, _)| !user.is_empty())
 }
 
-/// The API key: out of a file, the environment's, or left to a command. And where it may change.
+/// Resolves the API key: from a file, from the environment, or left to a command. Also returns its
+/// source if the key may change.
 fn api_key(
     overrides: &Overrides,
     read: &mut Read<'_>,
@@ -189,7 +192,7 @@ fn api_key(
         return Ok((None, Some(command)));
     }
     let is_signed = aws_key::is_asked_for(overrides.one("auth"));
-    // The names of AWS are the last resort, and of no use to others.
+    // AWS's environment variables are the last resort, and are only used for signatures.
     let of_aws = || {
         let held = overrides.secret("aws_key").filter(|_| is_signed)?;
         Some(Found { text: held.value.reveal().to_owned(), origin: held.origin.clone() })
@@ -202,9 +205,9 @@ fn api_key(
     Ok((Some(key), source))
 }
 
-/// How the key is sent, as the user says.
+/// Resolves how the key is sent, as `--auth` says.
 fn key_as(given: &Given, credentials: &Credentials, changed: &mut Changed) -> Result<KeyAs, PlanError> {
-    /// Stands for a key that is not there yet.
+    /// Placeholder for a key that is not known yet.
     const ANY: &str = "key";
     changed.insert("auth".to_owned(), given.origin.clone());
     if !credentials.has_key() {
@@ -218,7 +221,7 @@ fn key_as(given: &Given, credentials: &Credentials, changed: &mut Changed) -> Re
         )));
     }
     let key = credentials.api_key.as_ref().map(Secret::reveal);
-    // The user may have written the key itself there: nothing of the value is repeated.
+    // The value may contain the key itself, so it is not repeated.
     let unusable = |problem: &str| given.unusable(format!("{problem} (its value is hidden: it may hold a key)"));
     let named = |name: &str| match name.trim() {
         "" => Err(unusable("expected a name after the colon, such as header:api-key or query:key")),
@@ -245,7 +248,7 @@ fn key_as(given: &Given, credentials: &Credentials, changed: &mut Changed) -> Re
     }
 }
 
-/// User and password: out of a file, or the environment's.
+/// Reads user and password from a file, or from the environment.
 pub(super) fn basic_auth(
     overrides: &Overrides,
     api_key: Option<&str>,

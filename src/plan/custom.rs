@@ -8,18 +8,18 @@ use crate::mix::Tokens;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Keys that only such an API has.
+/// Keys that only a described API has.
 const KEYS: [&str; 2] = ["method", "response"];
-/// What stands for the prompt, and for the token limit.
+/// Placeholders of the prompt, the model and the token limit.
 const PROMPT: &str = "{{prompt}}";
 const MODEL: &str = "{{model}}";
 const LIMIT: &str = "{{max_tokens}}";
 
-/// A request of the profile, and where it stands.
+/// A request of the profile, and its place.
 pub(super) struct Written<'a> {
     pub(super) file: &'a ProfileFile,
     pub(super) request: &'a Request,
-    /// Like `requests[0]`.
+    /// For example `requests[0]`.
     pub(super) key: &'a str,
 }
 
@@ -28,7 +28,7 @@ impl Written<'_> {
         self.file.error(&format!("{}.{key}", self.key), problem)
     }
 
-    /// What the profile says of the API; none if it is another one, of which everything is known.
+    /// Resolves the description of the API. `None` for another API, of which everything is known.
     pub(super) fn custom(&self, api: Api) -> Result<Option<Arc<Custom>>, PlanError> {
         let request = self.request;
         if api != Api::Template {
@@ -105,7 +105,7 @@ impl Written<'_> {
         Ok(custom)
     }
 
-    /// A value that a place may have.
+    /// Converts a value that a place may have.
     fn scalar(&self, value: &toml::Value) -> Result<Value, PlanError> {
         match json(value) {
             Some(value @ (Value::String(_) | Value::Bool(_) | Value::Number(_))) => Ok(value),
@@ -125,7 +125,8 @@ impl Written<'_> {
         Ok(())
     }
 
-    /// The models of a request that names none.
+    /// Returns an empty list of models. Fails if the request sets a model, because it would not be
+    /// sent.
     pub(super) fn no_models(&self) -> Result<Vec<String>, PlanError> {
         match self.request.model {
             None => Ok(Vec::new()),
@@ -135,7 +136,7 @@ impl Written<'_> {
         }
     }
 
-    /// Whether the body of a described API fits the rest of the request.
+    /// Checks that the body of a described API fits the rest of the request.
     pub(super) fn check(
         &self,
         custom: &Custom,
@@ -172,7 +173,7 @@ impl Written<'_> {
     }
 }
 
-/// Whether a kind of request names a model anywhere.
+/// Returns true if the body or the path of a kind of request contains the model's placeholder.
 pub(super) fn names_model(body: &Map<String, Value>, path: &str) -> bool {
     let in_body = body.values().any(|value| placeholders_in(value).is_ok_and(|used| used.contains(&MODEL)));
     in_body || path.contains(super::limits::MODEL_HOLE)

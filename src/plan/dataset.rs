@@ -1,4 +1,4 @@
-//! Data sets: `dataset` of a kind of request, or `--dataset`, → the rows that its prompts are.
+//! Data sets: `dataset` of a kind of request, or `--dataset`, → the rows that are its prompts.
 
 use super::error::shown;
 use super::profile::{Dataset, ProfileFile};
@@ -10,7 +10,7 @@ use crate::dataset::{Columns, Format, Options};
 use crate::mix::{Kind, Mix};
 use std::path::{Path, PathBuf};
 
-/// Where a value of a data set was written.
+/// The place where a value of a data set was written.
 #[derive(Debug, Clone)]
 enum Place<'a> {
     Key(&'a ProfileFile, String),
@@ -33,7 +33,7 @@ impl Place<'_> {
     }
 }
 
-/// A data set as asked for: by a profile or by flags.
+/// A data set that a profile or flags ask for.
 struct Asked<'a> {
     place: Place<'a>,
     path: PathBuf,
@@ -43,8 +43,7 @@ struct Asked<'a> {
     patch: Vec<String>,
 }
 
-/// The data set of a kind of request, if it has one. `row` is the key of the request, and `own` what
-/// stands there.
+/// Finds the data set of each kind of request: that of the flags, or the kind's own.
 pub(super) struct Datasets<'a> {
     written: &'a ProfileFile,
     folder: &'a Path,
@@ -82,12 +81,13 @@ impl<'a> Datasets<'a> {
         Ok(Self { written, folder, seed, most_memory, flag, files: RowFiles::default() })
     }
 
-    /// The trace that the profile names.
+    /// Reads the trace that the profile names.
     pub(super) fn trace(&mut self, read: &mut Read<'_>) -> Result<TraceFile<'a>, PlanError> {
         trace(self.written, self.folder, self.most_memory, &mut self.files, read)
     }
 
-    /// Gives a kind its rows. Nothing if it has no data set.
+    /// Returns the rows of a kind, or `None` if it has no data set. `own` is its data set in the
+    /// profile, and `key` is the place of the kind.
     fn apply(
         &mut self,
         kind: &Kind,
@@ -138,14 +138,15 @@ impl<'a> Datasets<'a> {
     }
 }
 
-/// Where kinds of request have rows of: data sets, or the trace.
+/// The sources of rows: data sets, or the trace.
 pub(super) struct RowsOf<'a, 't> {
     pub(super) datasets: Datasets<'a>,
     pub(super) trace: Option<&'t TraceFile<'a>>,
 }
 
 impl RowsOf<'_, '_> {
-    /// The rows of a kind; none if it has prompts of its own. `own` is what stands at `key`.
+    /// Returns the rows of a kind, or `None` if it has prompts of its own. `own` is its data set in
+    /// the profile, and `key` is the place of the kind.
     pub(super) fn kind(
         &mut self,
         kind: &Kind,
@@ -165,7 +166,7 @@ impl RowsOf<'_, '_> {
     }
 }
 
-/// How many requests there are: as many as rows, if they are sent once.
+/// Returns the number of requests if a data set is sent once: as many as it has rows.
 pub(super) fn requests(
     written: &ProfileFile,
     is_single_run: bool,
@@ -188,7 +189,7 @@ fn order(name: &str) -> Result<Order, String> {
     Order::ALL.into_iter().find(|(word, _)| *word == name).map(|(_, order)| order).ok_or_else(known)
 }
 
-/// What stands in a profile.
+/// Resolves a data set that a profile names.
 fn of_key_at<'a>(written: &'a ProfileFile, own: &Dataset, key: &str, folder: &Path) -> Result<Asked<'a>, PlanError> {
     let at = |name: &str, problem: String| written.error(&format!("{key}.{name}"), problem);
     let text = |name: &str, text: &Option<String>| match text.as_deref() {
@@ -212,7 +213,7 @@ fn of_key_at<'a>(written: &'a ProfileFile, own: &Dataset, key: &str, folder: &Pa
     })
 }
 
-/// What flags and the environment say.
+/// Resolves a data set that flags or the environment name.
 fn of_flags<'a>(given: &'a Given, overrides: &Overrides) -> Result<Asked<'a>, PlanError> {
     let typed = |id: &'static str| overrides.one(id);
     let patches: Vec<String> =

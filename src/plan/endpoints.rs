@@ -1,15 +1,15 @@
-//! The endpoints that are asked once each before the load begins: what the mix sends, and
-//! everything else that is known.
+//! The endpoints that are probed once each before the load begins: those of the mix, and all others
+//! that are known.
 
 use super::limits;
 use super::request_defaults::RequestDefaults;
 use crate::api::Api;
 use crate::mix::{Kind, Mix, Prompt, Tokens};
 
-/// Token limit of a question that only wants to see whether there is an answer.
+/// Token limit of a probe, which only checks that there is a response.
 const FEW_TOKENS: u32 = 16;
 
-/// How an API is asked.
+/// How an API is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Plain,
@@ -27,7 +27,8 @@ impl Way {
     }
 }
 
-/// Those of the whole check, or only those that have to be asked because the server may lack them.
+/// Returns the endpoints of the whole check, or only those that must be probed because the server
+/// may lack them.
 pub(super) fn endpoints(mix: &Mix, whole: bool, defaults: &RequestDefaults<'_>) -> Vec<Kind> {
     let mut all: Vec<Kind> = mix.kinds.iter().filter(|kind| whole || kind.optional).cloned().collect();
     if whole && !defaults.is_of_another_server() {
@@ -53,7 +54,8 @@ pub(super) fn endpoints(mix: &Mix, whole: bool, defaults: &RequestDefaults<'_>) 
     all
 }
 
-/// An endpoint that the mix does not have. The server need not have it either.
+/// Creates the probe of an endpoint that the mix does not have. The server need not have it,
+/// either.
 fn endpoint(api: Api, way: Way, defaults: &RequestDefaults<'_>) -> Kind {
     let suffix = match way {
         Way::Plain => "",

@@ -4,7 +4,7 @@ use super::PlanError;
 use super::profile::ProfileFile;
 use crate::load::Shape;
 
-/// k6's executors that are supported.
+/// The executors. All but one are k6's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Executor {
     ConstantVus,
@@ -13,7 +13,7 @@ pub(super) enum Executor {
     SharedIterations,
     ConstantArrivalRate,
     RampingArrivalRate,
-    /// Ours: k6 has none.
+    /// An executor that k6 does not have.
     Trace,
 }
 
@@ -28,7 +28,7 @@ impl Executor {
         Self::Trace,
     ];
 
-    /// Its name in profiles.
+    /// Returns its name in profiles.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::ConstantVus => "constant-vus",
@@ -41,7 +41,7 @@ impl Executor {
         }
     }
 
-    /// The keys that mean something to it.
+    /// Returns the keys that it uses.
     const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::ConstantVus => &["vus", "duration"],
@@ -64,7 +64,7 @@ impl Executor {
         }
     }
 
-    /// The executor of a shape.
+    /// Returns the executor of a shape.
     pub(super) const fn of(shape: &Shape) -> Self {
         match shape {
             Shape::ConstantVus { .. } => Self::ConstantVus,
@@ -78,7 +78,7 @@ impl Executor {
     }
 }
 
-/// The executor that the profile names, if all of its keys are that executor's.
+/// Returns the executor that the profile names. Fails if the profile has keys of another executor.
 pub(super) fn executor(written: &ProfileFile) -> Result<Executor, PlanError> {
     let profile = &written.profile;
     let executor = Executor::ALL.into_iter().find(|known| known.name() == profile.executor).ok_or_else(|| {

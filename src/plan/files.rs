@@ -1,19 +1,19 @@
-//! Files, as the resolver reads them: it does no I/O itself.
+//! Files for the resolver, which does no I/O itself.
 
 use crate::dataset::Spool;
 use std::io::{self, BufRead, Cursor};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where the files that a plan names come from.
+/// The source of the files that a plan names.
 pub trait Files {
-    /// A small file as a whole.
+    /// Reads a small file as a whole.
     fn text(&mut self, path: &Path) -> io::Result<String>;
 
     /// Opens a file of rows, which may be large.
     fn open(&mut self, path: &Path) -> io::Result<RowFile>;
 
-    /// A new file for rows that do not fit into memory.
+    /// Creates a file for rows that do not fit into memory.
     fn spool(&mut self) -> io::Result<Arc<dyn Spool>> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -22,11 +22,11 @@ pub trait Files {
 /// An open file of rows.
 pub struct RowFile {
     pub input: Box<dyn BufRead>,
-    /// Bytes that it has.
+    /// Its size in bytes.
     pub size: u64,
 }
 
-/// Texts alone are enough for most plans, and for tests.
+/// A function that returns texts is enough for most plans, and for tests.
 impl<F: FnMut(&Path) -> io::Result<String>> Files for F {
     fn text(&mut self, path: &Path) -> io::Result<String> {
         self(path)

@@ -1,13 +1,13 @@
-//! What the fuzz targets call (`fuzz/`): profiles and addresses as people write them.
+//! Entry points of the fuzz targets (`fuzz/`): profiles and URLs as people write them.
 
 use super::{Overrides, Target, resolve};
 
-/// A profile is refused or becomes a plan, whose only part is the plan itself. No other file can be
-/// read.
+/// Resolves a profile. It must be refused with a message, or become a plan whose shard 0 of 1 is
+/// the plan itself. Other files cannot be read.
 ///
 /// # Panics
 ///
-/// When the contract is broken: that is what is looked for.
+/// Panics if this contract is broken, which is what the fuzzer looks for.
 pub fn fuzz_profile(input: &[u8]) {
     const FILE: &str = "fuzz.toml";
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -20,12 +20,12 @@ pub fn fuzz_profile(input: &[u8]) {
     }
 }
 
-/// A target's URL is refused or has a host, which says nothing twice: what is parsed is parsed
-/// again to the same.
+/// Parses a target's URL. It must be refused, or have a host and a path that cannot break a
+/// request.
 ///
 /// # Panics
 ///
-/// When the contract is broken: that is what is looked for.
+/// Panics if this contract is broken, which is what the fuzzer looks for.
 pub fn fuzz_target(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(target) = Target::parse(text) else { return };

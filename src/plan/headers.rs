@@ -6,13 +6,13 @@ use crate::mix::check_header;
 /// Parts of the names of fields whose values are secrets.
 const SECRET: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
 
-/// Whether the value of that field is never to be shown.
+/// Returns true if the value of this field must never be shown.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET.iter().any(|part| name.contains(part))
 }
 
-/// Name and trimmed value, or what is wrong with them. The value is not repeated: it may be a
+/// Returns name and trimmed value, or the problem with them. The value is not repeated: it may be a
 /// secret.
 pub(super) fn header(name: &str, value: &str) -> Result<(String, String), String> {
     let (name, value) = (name.trim(), value.trim_matches([' ', '\t']));
@@ -23,7 +23,7 @@ pub(super) fn header(name: &str, value: &str) -> Result<(String, String), String
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// `Name: value`
+/// Parses `Name: value`.
 pub(super) fn line(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((name, value)) => header(name, value),

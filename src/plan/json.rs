@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// TOML → JSON; dates become text, and a number that is not finite is none.
+/// Converts TOML to JSON. Dates become text. Returns `None` if a number is not finite.
 pub(super) fn json(value: &toml::Value) -> Option<Value> {
     Some(match value {
         toml::Value::String(text) => text.clone().into(),

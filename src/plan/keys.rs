@@ -1,4 +1,4 @@
-//! The key of a plan, where it may change while the plan is run.
+//! The key of a plan, if it may change while the plan runs.
 
 use super::{Given, Overrides, PlanError};
 use crate::mix::{AwsKey, KeyAs, Secret, percent_encoded};
@@ -7,41 +7,41 @@ use crate::units::Nanos;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The shortest time after which a command is asked for another key.
+/// The shortest interval at which a command is run for another key.
 const SHORTEST_REFRESH: Nanos = Nanos::from_secs(1);
-/// Lines that wait to be told. A source that fails says the same again and again.
+/// The most lines that wait to be shown. A source that fails repeats the same line.
 const MOST_TOLD: usize = 16;
 
-/// Where a key comes from that may change.
+/// The source of a key that may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// A file, which is read again when it changes.
     File {
-        /// What has named it: a flag or a name of the environment.
+        /// The flag or environment variable that named it.
         place: String,
         path: PathBuf,
     },
     /// A command, which prints a key.
     Command {
-        /// What has named it.
+        /// The flag or environment variable that named it.
         place: String,
-        /// As a shell takes it. It may hold a secret of its own.
+        /// The command line for a shell. It may contain a secret of its own.
         line: Secret,
-        /// Time after which it is run again; none if the key holds for the whole test.
+        /// Interval at which it is run again. `None` if the key is valid for the whole test.
         refresh: Option<Nanos>,
     },
 }
 
 impl KeySource {
-    /// What has named it, for messages.
+    /// Returns the flag or environment variable that named it, for messages.
     pub fn place(&self) -> &str {
         match self {
             Self::File { place, .. } | Self::Command { place, .. } => place,
         }
     }
 
-    /// The command that was given, if it is the one to ask. `other` is another source of a key,
-    /// flag or not: a flag beats the environment, and equals are refused.
+    /// Returns the command that was given, if it is the source to use. `other` is another source of
+    /// a key. A flag beats the environment, and two sources of the same rank are refused.
     pub(super) fn command(overrides: &Overrides, other: Option<&Given>) -> Result<Option<Self>, PlanError> {
         let (given, refresh) = (overrides.one("api_key_command"), overrides.one("api_key_refresh"));
         let Some(given) = given else {
@@ -72,8 +72,8 @@ impl KeySource {
     }
 }
 
-/// The keys that came after a plan was made. All copies of the plan share them: the last is sent,
-/// and all of them are hidden.
+/// The keys that came after a plan was made. All clones of the plan share them. The newest one is
+/// sent, and all of them are hidden.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
     state: Arc<Mutex<State>>,
@@ -91,35 +91,34 @@ struct State {
 }
 
 impl PartialEq for Keys {
-    /// Two plans differ by the key that they send, not by where it is kept.
+    /// Compares the keys that are sent, not where they are kept.
     fn eq(&self, other: &Self) -> bool {
         self.newest() == other.newest()
     }
 }
 
 impl Keys {
-    /// A panic elsewhere leaves the keys as they are.
+    /// Locks the state. A panic elsewhere does not damage it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key that is sent now; none if none came after the plan was made.
+    /// Returns the key that is sent now, or `None` if none has come since the plan was made.
     pub fn newest(&self) -> Option<Secret> {
         self.lock().newest.clone()
     }
 
-    /// How often the key has changed.
+    /// Returns how often the key has changed.
     pub fn changes(&self) -> u64 {
         self.lock().changes
     }
 
-    /// What redactors learn of.
+    /// Returns the secrets that redactors learn.
     pub(super) const fn learned(&self) -> &Learned {
         &self.learned
     }
 
-    /// From now on this key is sent. It is hidden before anybody can send it, in each of its
-    /// `forms`.
+    /// Sends this key from now on. First all its `forms` are hidden, so that none is sent before.
     pub(super) fn change(&self, key: Secret, forms: Vec<String>) {
         self.learned.add(forms);
         let mut state = self.lock();
@@ -127,12 +126,13 @@ impl Keys {
         state.changes += 1;
     }
 
-    /// The key that came last holds until then, in seconds since the UNIX epoch; none: nobody said.
+    /// Sets when the newest key expires, in seconds since the UNIX epoch. `None` if its source does
+    /// not say.
     pub(super) fn expire_at(&self, instant: Option<i64>) {
         self.lock().expires = instant;
     }
 
-    /// Until when the key holds that came last, in seconds since the UNIX epoch, if it is known.
+    /// Returns when the newest key expires, in seconds since the UNIX epoch, if it is known.
     pub fn expires(&self) -> Option<i64> {
         self.lock().expires
     }
@@ -145,38 +145,40 @@ impl Keys {
         }
     }
 
-    /// The key could not be read again. `problem` has no secret in it.
+    /// Records that the key could not be read again. `problem` must not contain a secret.
     pub fn failed(&self, problem: String) {
         let mut state = self.lock();
         state.failed += 1;
         state.last_failure = Some(problem);
     }
 
-    /// How often the key could not be read again, and why at last; none if that never happened.
+    /// Returns how often the key could not be read again, and the last reason. `None` if that never
+    /// happened.
     pub fn failures(&self) -> Option<(u64, String)> {
         let state = self.lock();
         state.last_failure.clone().map(|last| (state.failed, last))
     }
 
-    /// The lines that nobody has heard yet.
+    /// Takes the lines that have not been shown yet.
     pub fn take_told(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().told)
     }
 
-    /// Whether no plan is left that sends these keys.
+    /// Returns true if no plan is left that sends these keys.
     pub fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.state) == 1
     }
 }
 
-/// What is secret about a key: itself, and as it is sent, which may be repeated in base64.
+/// Returns the secret forms of a key: the key itself, and parts or encodings of it that requests
+/// carry.
 pub(super) fn forms(key: &Secret, key_as: &KeyAs) -> Vec<String> {
     let mut forms = vec![key.reveal().to_owned()];
     match key_as {
         KeyAs::Basic => forms.extend(password(key).map(|password| password.reveal().to_owned())),
         KeyAs::Query(_) => forms.push(percent_encoded(key.reveal())),
         KeyAs::SigV4 { .. } => {
-            // The ID is no secret. It names the key in AWS's own messages.
+            // The ID is not a secret. AWS's own messages name the key by it.
             if let Some(parts) = AwsKey::parse(key.reveal()) {
                 forms.push(parts.secret.to_owned());
                 forms.extend(parts.token.map(str::to_owned));
@@ -187,7 +189,7 @@ pub(super) fn forms(key: &Secret, key_as: &KeyAs) -> Vec<String> {
     forms
 }
 
-/// The password of `USER:PASSWORD`.
+/// Returns the password of `USER:PASSWORD`.
 pub(super) fn password(pair: &Secret) -> Option<Secret> {
     pair.reveal().split_once(':').map(|(_, password)| Secret::new(password.to_owned()))
 }

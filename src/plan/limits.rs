@@ -1,5 +1,5 @@
-//! Limits of a plan, each with its reason. They catch slips of the keyboard before they catch a
-//! machine.
+//! Limits of a plan, each with its reason. They catch typing errors before they catch a machine's
+//! limits.
 
 use crate::units::Nanos;
 
@@ -12,7 +12,7 @@ pub const MAX_WORKERS: u32 = 1024;
 pub const MAX_RATE: u32 = 10_000_000;
 /// Least burstiness of gamma arrivals: below it nearly all of them come in a few instants.
 pub const LEAST_BURSTINESS: f64 = 0.05;
-/// Most: above it they are as good as evenly spaced.
+/// Most burstiness of gamma arrivals: above it they are practically evenly spaced.
 pub const MOST_BURSTINESS: f64 = 1_000.0;
 /// Requests of a user, or of all: at a million a second, eleven days.
 pub const MAX_ITERATIONS: u64 = 1_000_000_000_000;
@@ -52,29 +52,29 @@ pub const MAX_TOKENS: u32 = 10_000_000;
 pub const DEFAULT_DATASET_MEMORY: u64 = 1 << 30;
 /// Bytes of a file of rows that are read at a time.
 pub const ROW_READ_BYTES: usize = 256 << 10;
-/// Slowest and fastest that a trace is sent, in times of its own speed.
+/// Slowest speed of a trace, relative to its own.
 pub const LEAST_SPEED: f64 = 0.001;
-/// Fastest that a trace is sent.
+/// Fastest speed of a trace, relative to its own.
 pub const MOST_SPEED: f64 = 100_000.0;
 /// How often a trace is sent in one test.
 pub const MAX_PASSES: u32 = 1_000_000;
-/// Fastest of the slow readers: beyond 100 MB/s nothing about them would be slow.
+/// Fastest of the slow readers: beyond 100 MB/s they would not be slow.
 pub const MAX_SLOW_BYTES_PER_SECOND: u32 = 100_000_000;
-/// Turns of a conversation: no person and few agents go on for so long.
+/// Turns of a conversation: people and most agents stop much earlier.
 pub const MAX_TURNS: u16 = 10_000;
 /// Rounds of tool calls in one turn.
 pub const MAX_TOOL_ROUNDS: u16 = 1000;
 /// Retries of one request: with the pauses between them, more than an hour.
 pub const MAX_RETRIES: u16 = 1000;
-/// By how much the pauses of a scenario may be longer than written.
+/// The largest factor of a scenario's pauses.
 pub const MOST_SCENARIO_SPEED: f64 = 1_000.0;
 /// Extra headers: servers take about a hundred in all.
 pub const MAX_HEADERS: usize = 64;
-/// Bytes of one header: what servers commonly take.
+/// Bytes of one header: the usual limit of servers.
 pub const MAX_HEADER_BYTES: usize = 8 << 10;
 /// Metrics of the server that are read by name: each is a line of the report.
 pub const MAX_OWN_METRICS: usize = 32;
-/// Bytes of such a name.
+/// Bytes of the name of such a metric.
 pub const MAX_OWN_METRIC_NAME: usize = 200;
 /// Tags of a run.
 pub const MAX_TAGS: usize = 100;
@@ -87,56 +87,56 @@ pub const MAX_KEY_BYTES: usize = 8 << 10;
 /// Rules of a profile: each is judged once a second.
 pub const MAX_RULES: usize = 1000;
 
-/// Bytes of incomplete responses that are kept when nobody says how many: four of the longest.
+/// Bytes of incomplete responses that are kept by default: four of the longest.
 pub const DEFAULT_BODY_BUDGET: u64 = 256 << 20;
 
 /// Targets of one test: each has its own heads of every kind of request.
 pub const MAX_TARGETS: usize = 64;
 /// Addresses to connect from: more than any machine has needed.
 pub const MAX_SOURCES: usize = 256;
-/// Connections begun per second: beyond what any machine can.
+/// Connections opened per second: more than any machine can open.
 pub const MAX_CONNECT_RATE: u32 = 1_000_000;
-/// Names are looked up again no faster than that: a resolver is not under test.
+/// Shortest interval at which names are looked up again: the resolver is not under test.
 pub const SHORTEST_DNS_TTL: Nanos = Nanos::from_secs(1);
-/// Answers shown before a test.
+/// Responses shown before a test.
 pub const MAX_DEBUG_RESPONSES: u32 = 100;
 
-/// Users when nobody says how many.
+/// Users by default.
 pub const DEFAULT_VUS: u32 = 1;
-/// What rates are per when nobody says, as in k6.
+/// The time that rates are per by default, as in k6.
 pub const DEFAULT_TIME_UNIT: Nanos = Nanos::from_secs(1);
-/// Shortest time that rates are per: with a shorter one, the highest rate would be beyond any
+/// Shortest time that rates are per. With a shorter one, the highest rate would be beyond any
 /// machine, and workers would do nothing but count arrivals.
 pub const SHORTEST_TIME_UNIT: Nanos = Nanos::from_millis(1);
-/// Requests of an iteration executor when nobody says how many, as in k6.
+/// Requests of an iteration executor by default, as in k6.
 pub const DEFAULT_ITERATIONS: u64 = 1;
-/// How long iteration executors go on at most, as in k6.
+/// How long iteration executors run at most by default, as in k6.
 pub const DEFAULT_MAX_DURATION: Nanos = Nanos::from_secs(600);
 /// How long requests may finish after the end, and after a user was ramped away, as in k6.
 pub const DEFAULT_GRACE: Nanos = Nanos::from_secs(30);
-/// How long a request may take at least, when nobody says.
+/// The least total timeout of a request that does not set one.
 pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
-/// How long each token may take that a request asks for, when nobody says: ten a second are fewer
-/// than people read.
+/// Timeout for each token that a request asks for, if it does not set a timeout. Ten tokens a
+/// second are slower than people read.
 pub const DEFAULT_TIME_PER_TOKEN: Nanos = Nanos::from_millis(100);
 /// How long opening a connection may take; never longer than the request may.
 pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
-/// What stands where a path is filled with a model's name.
+/// Placeholder for a model's name in a path.
 pub const MODEL_HOLE: &str = "{model}";
-/// How long an endpoint may take that is asked once before the load begins, all of them at once:
-/// with ten seconds of load and the start of a server, a smoke test is over in half a minute,
-/// whatever the server does.
+/// How long an endpoint may take when it is probed before the load begins. All endpoints are probed
+/// at once. With ten seconds of load and the start of a server, a smoke test is over in half a
+/// minute, whatever the server does.
 pub const ENDPOINT_TIMEOUT: Nanos = Nanos::from_secs(15);
 /// Seed of everything random: fixed, so that two runs send the same requests.
 pub const DEFAULT_SEED: u64 = 1;
-/// Where llmsim listens by default.
+/// Host that llmsim listens on by default.
 pub const DEFAULT_HOST: &str = "127.0.0.1";
-/// Where llmsim listens by default.
+/// Port that llmsim listens on by default.
 pub const DEFAULT_PORT: u16 = 8080;
 /// How long a started server may take to become ready. llmsim needs a fraction of a second; a
 /// loaded CI machine some.
 pub const SERVER_READY_WITHIN: Nanos = Nanos::from_secs(30);
 
-/// Longest pause between two polls. Beyond it even a slow stream's tokens would come in heaps,
-/// whose gaps are not known.
+/// Longest pause between two polls. With a longer one, even a slow stream's tokens would arrive in
+/// batches, and the gaps between them would not be known.
 pub const LONGEST_POLL_INTERVAL: Nanos = Nanos::from_millis(10);

@@ -23,16 +23,16 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The mix, and for each of its kinds the number of the request in the profile that it was made of.
+/// The mix, and the origin of its kinds.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) mix: Mix,
     pub(super) rows: Vec<usize>,
-    /// The files that kinds have their prompts of.
+    /// The files that kinds take their prompts from.
     pub(super) sources: Vec<RowSource>,
 }
 
-/// The mix of the profile. Files of prompts are looked for in `folder`.
+/// Resolves the mix of the profile. Files of prompts are looked for in `folder`.
 pub(super) fn mix(
     written: &ProfileFile,
     overrides: &Overrides,
@@ -107,8 +107,8 @@ impl Row<'_> {
         self.written.error(&self.at(key), problem)
     }
 
-    /// One kind; several where the API is `auto`, each with the whole weight. A built-in profile asks
-    /// no other server for endpoints of the simulator.
+    /// Returns one kind. Returns several if the API is `auto`, each with the whole weight. Returns
+    /// none if a built-in profile would ask another server for an endpoint of the simulator.
     fn kinds(&self, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Vec<Kind>, PlanError> {
         let request = self.request;
         let written = Choice::from_name(&request.api).ok_or_else(|| {
@@ -122,14 +122,14 @@ impl Row<'_> {
         self.check_websocket(written)?;
         let mut kinds = Vec::new();
         for api in self.defaults.apis(choice) {
-            // It is left out where a flag chose an API that has no WebSocket: without one it would
-            // not be what its name says.
+            // The request is left out if a flag chose an API that has no WebSocket. Without one it
+            // would not be what its name says.
             if request.websocket && !api.has_websocket() {
                 continue;
             }
             let kind = self.kind(api, timeout, folder, read)?;
             kinds.push(match choice {
-                // Where the profile leaves it to the server, a server may have no WebSocket.
+                // If the profile leaves the API to the server, the server may not have WebSockets.
                 Choice::One(_) if request.websocket && written == Choice::Auto => Kind { optional: true, ..kind },
                 Choice::One(_) => kind,
                 Choice::Auto => Kind { name: format!("{}-{}", kind.name, api.name()), optional: true, ..kind },
@@ -138,7 +138,7 @@ impl Row<'_> {
         Ok(kinds)
     }
 
-    /// The other APIs have none.
+    /// Refuses `websocket` beside APIs that do not have it.
     fn check_websocket(&self, written: Choice) -> Result<(), PlanError> {
         match written {
             Choice::One(api) if self.request.websocket && !api.has_websocket() => {
@@ -149,7 +149,7 @@ impl Row<'_> {
         }
     }
 
-    /// The other APIs say what a stream has cost without being asked.
+    /// Refuses `include_usage` where it has no effect: other APIs report a stream's usage unasked.
     fn check_include_usage(&self, written: Choice) -> Result<(), PlanError> {
         let asks = match written {
             Choice::One(api) => api.bills_streams_on_request(),
@@ -209,7 +209,8 @@ impl Row<'_> {
         })
     }
 
-    /// The name heads columns, stands in selectors and in JSON: plain characters only.
+    /// Returns the name. It heads columns, and appears in selectors and in JSON, so it must be
+    /// plain.
     fn name(&self) -> Result<String, PlanError> {
         let name = &self.request.name;
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -225,7 +226,7 @@ impl Row<'_> {
         if let Some(path) = self.defaults.path(api) {
             return Ok(path.to_owned());
         }
-        // A path that was written for another API than a flag asks for is not that one's.
+        // A path that was written for one API does not apply to another API that a flag asks for.
         let written = Choice::from_name(&self.request.api) == Some(Choice::One(api));
         let Some(path) = self.request.path.as_ref().filter(|_| written) else {
             return Ok(self.defaults.default_path(api));
@@ -244,7 +245,7 @@ impl Row<'_> {
                 return Err(self.error("body", problem));
             }
             if table.contains_key("stream") && api != Api::Template {
-                // The answer would be read as what it is not.
+                // The response would be read in the wrong way.
                 let problem = "belongs beside `api`, not into the body: expected no `stream` here";
                 return Err(self.error("body.stream", problem));
             }
@@ -262,8 +263,8 @@ impl Row<'_> {
         Ok(fields)
     }
 
-    /// A stream is asked for what it has cost unless somebody says not to. What a body says of that
-    /// gives way to a flag, and the profile's `include_usage` to the body of a flag.
+    /// Asks for the usage of a stream, unless it is switched off. A flag beats the body. The body
+    /// of a flag beats the profile's `include_usage`.
     fn ask_for_usage(&self, api: Api, fields: &mut Map<String, Value>) -> Result<(), PlanError> {
         let flags = &self.defaults.flags;
         let asked = flags.include_usage(self.request.include_usage);
@@ -279,7 +280,7 @@ impl Row<'_> {
             api::remove_usage(fields);
         } else if asked.unwrap_or_else(|| flags.asks_known_servers()) {
             match fields.entry(STREAM_OPTIONS).or_insert_with(|| Value::Object(Map::new())) {
-                // What the body says is meant, as long as nobody says otherwise.
+                // The body's own value stays, unless another setting contradicts and beats it.
                 Value::Object(options) if contradicts => {
                     options.insert(INCLUDE_USAGE.to_owned(), true.into());
                 }
@@ -297,7 +298,7 @@ impl Row<'_> {
         Ok(())
     }
 
-    /// A stream is asked for its usage in one place, and not in another of the same rank.
+    /// Returns the error for two contradicting settings of the same rank.
     fn contradiction(&self, flag: Option<&Given>) -> PlanError {
         match flag {
             Some(flag) => flag.misplaced("contradicts `stream_options` in --body: remove one of them"),
@@ -305,7 +306,7 @@ impl Row<'_> {
         }
     }
 
-    /// Under which name the token limit goes; none where that is left to be found out.
+    /// Returns the field that carries the token limit. `None` if it is left to be found out.
     fn limit_name(&self, api: Api) -> Result<Option<LimitName>, PlanError> {
         let of_written = |written: &String| match LimitName::ALL.into_iter().find(|name| name.name() == written) {
             Some(name) if api == Api::OpenaiChat || Api::from_name(&self.request.api) != Some(api) => Ok(name),
@@ -320,14 +321,14 @@ impl Row<'_> {
         Ok(self.defaults.flags.limit_name(written).filter(|_| api == Api::OpenaiChat))
     }
 
-    /// Whether a plain answer has to say what it has cost.
+    /// Returns true if a response that is not streamed must report its usage.
     fn check_usage(&self, api: Api) -> Result<bool, PlanError> {
         if self.request.check_usage.is_some() && !api.takes_flags() {
             let problem =
                 format!("applies to responses that report usage: expected no `check_usage` beside {}", api.name());
             return Err(self.error("check_usage", problem));
         }
-        // The others bill nothing, whatever a flag says.
+        // Other APIs do not report usage, whatever a flag says.
         Ok(!api.takes_flags() || self.defaults.flags.check_usage(self.request.check_usage))
     }
 
@@ -344,12 +345,12 @@ impl Row<'_> {
             .collect()
     }
 
-    /// The request's own timeouts over the profile's over the defaults, field by field; `--timeout`
-    /// sets the total.
+    /// Resolves timeouts, field by field: the request's own, or the profile's, or the defaults.
+    /// `--timeout` sets the total.
     ///
-    /// What is not set follows from the total: the first byte and any pause may take as long as the
-    /// whole. The total ends a request whatever the others say, so none is kept longer than it. If
-    /// nobody says it, it grows with the `tokens` that the request asks for.
+    /// Timeouts that are not set follow from the total: the first byte and any pause may take as
+    /// long as the whole request. The total always ends a request, so the others are never longer.
+    /// If the total is not set, it grows with the `tokens` that the request asks for.
     fn timeouts(&self, total: Option<&Given>, tokens: u32) -> Result<Timeouts, PlanError> {
         let (own, own_key) = named(self.request.timeout.as_ref(), self.at("timeout"));
         let (common, common_key) = named(self.written.profile.timeout.as_ref(), "timeout".to_owned());
@@ -376,7 +377,7 @@ impl Row<'_> {
     }
 }
 
-/// The longest answer that the prompts themselves ask for; 0 if they do not say.
+/// Returns the most output tokens that the prompts themselves ask for. Zero if they do not say.
 fn most_output(prompt: &Prompt) -> u32 {
     match &prompt.source {
         PromptSource::Pairs(pairs) => pairs.iter().map(|(_, output)| *output).max().unwrap_or_default(),
@@ -385,14 +386,14 @@ fn most_output(prompt: &Prompt) -> u32 {
     }
 }
 
-/// The total of a request for so many tokens, when nobody says it.
+/// Returns the total timeout of a request for this many tokens, if it does not set one.
 fn usual_timeout(tokens: u32) -> Nanos {
     let of_tokens = Nanos(limits::DEFAULT_TIME_PER_TOKEN.0.saturating_mul(u64::from(tokens)));
     of_tokens.clamp(limits::DEFAULT_TIMEOUT, limits::LONGEST)
 }
 
-/// Timeouts by name, whichever way they were written, and the key of each: a bare duration stands
-/// at `key` itself.
+/// Returns timeouts by name, in whichever way they were written, and the key of each. A bare
+/// duration is written at `key` itself.
 fn named(written: Option<&Timeout>, key: String) -> (NamedTimeouts, impl Fn(&str) -> String + use<>) {
     let bare = matches!(written, Some(Timeout::Total(_)));
     let named = match written {

@@ -1,7 +1,7 @@
-//! What to do, resolved and valid. Plain data.
+//! The test to run, resolved and valid. Plain data.
 //!
-//! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed;
-//! [`resolve()`] makes one [`Plan`] of both, and [`show`] says where each of its values came from.
+//! [`profile`] is a profile as written. [`overrides`] are flags and the environment as typed.
+//! [`resolve()`] makes one [`Plan`] of both, and [`show`] tells where each of its values came from.
 
 mod access;
 mod arrivals;
@@ -96,15 +96,15 @@ use crate::units::Nanos;
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// How the resolver reads files: it does no I/O itself.
+/// Reads files for the resolver, which does no I/O itself.
 pub type Read<'a> = dyn Files + 'a;
 
-/// The resolved test; valid by construction.
+/// The resolved test. Valid by construction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Name of the profile, or the file's stem.
     pub name: String,
-    /// One line on what it answers.
+    /// One line on the question that it answers.
     pub description: String,
     /// Users, or arrivals, over time.
     pub shape: Shape,
@@ -112,47 +112,47 @@ pub struct Plan {
     pub think_time: ThinkTime,
     /// How long requests may finish after the last stage.
     pub graceful_stop: Nanos,
-    /// How much of the beginning is run but not measured.
+    /// How much of the beginning runs, but is not measured.
     pub warmup: Nanos,
-    /// How much of the end, before the last stage is over, is run but not measured.
+    /// How much of the end, before the last stage is over, runs, but is not measured.
     pub cooldown: Nanos,
-    /// Shared: every worker has a plan of its own.
+    /// Shared, because every worker has a plan of its own.
     pub mix: Arc<Mix>,
-    /// The files that kinds of request have their rows of.
+    /// The files that kinds of request take their rows from.
     pub sources: Vec<RowSource>,
-    /// Requests that there are, for a data set that is sent once.
+    /// The number of requests, if a data set is sent once.
     pub requests: Option<u64>,
-    /// What is asked once each before the load begins. What is optional and missing is then left
-    /// out of the mix.
+    /// Endpoints that are probed once each before the load begins. Optional endpoints that are
+    /// missing are then left out of the mix.
     pub endpoints: Vec<Kind>,
-    /// Whether one of them that fails, fails the test. Else only those that are missing matter:
-    /// what is wrong with the others is for the load to show.
+    /// True if an endpoint that fails, fails the test. Otherwise only missing endpoints matter, and
+    /// any other error will show up during the load.
     pub endpoint_check: bool,
-    /// What has to hold.
+    /// The conditions that must hold.
     pub thresholds: Vec<Rule>,
     /// Latency goals of a single request; plain rules on the maximum of a trend.
     pub slo: Vec<Rule>,
     pub target: Target,
-    /// How it is reached, and which others are tested besides.
+    /// How the target is reached, and the other targets of the test.
     pub access: Access,
-    /// The server to start; none for a target that was named, unless a server was asked for too,
-    /// with `--no-server`, for remote targets, and for targets below a path, where a llmsim would
-    /// not answer.
+    /// The server to start. `None` for a target that was named, unless a server was asked for, too.
+    /// Also `None` with `--no-server`, for remote targets, and for targets below a path, where
+    /// llmsim would not respond.
     pub server: Option<Spec>,
-    /// What the target has said of itself; none if it was not asked.
+    /// The target's description of itself. `None` if it was not asked.
     pub found: Option<FoundServer>,
-    /// Whether requests may be sent before the test to find out what the target is and accepts.
+    /// True if the target may be probed before the test, to find out what it is and accepts.
     pub may_probe: bool,
-    /// Whether the target is asked what it is.
+    /// True if the target is asked what it is.
     pub asks_target: bool,
-    /// How long a server that is loading is waited for.
+    /// How long to wait for a server that is still loading.
     pub wait_ready: Nanos,
-    /// What is read of the server's own numbers while it is tested.
+    /// The metrics to read from the server while it is tested.
     pub server_metrics: ServerMetrics,
-    /// A process on this machine that is watched like a started server, when none is started.
+    /// A local process to watch like a started server, if none is started.
     pub server_pid: Option<u32>,
     pub credentials: Credentials,
-    /// What opens other doors than the target's: a Prometheus, the live page.
+    /// Secrets of other places than the target: of a Prometheus, and of the live page.
     pub other_secrets: Vec<Secret>,
     /// Extra headers of every request.
     pub headers: Vec<(String, String)>,
@@ -160,22 +160,22 @@ pub struct Plan {
     pub seed: u64,
     /// How the client works.
     pub tuning: Tuning,
-    /// Which part of the whole test this plan is.
+    /// The part of the whole test that this plan is.
     pub shard: Shard,
-    /// When the load begins, by the wall clock; none for at once.
+    /// When the load begins, by the wall clock. `None` for at once.
     pub start_at: Option<Timestamp>,
-    /// Where its shards meet; none if they know nothing of each other.
+    /// Where the shards meet. `None` if they do not know of each other.
     pub rendezvous: Option<Rendezvous>,
 }
 
-/// Which part of a test: of the users `v` those with `v mod count = index`.
+/// A part of a test: the users `v` with `v mod count = index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     /// Below `count`.
     pub index: u32,
     pub count: u32,
-    /// How many workers the shard of a process was cut among; 1 before that. Processes differ in it,
-    /// and must still agree on what each of them does.
+    /// Number of workers that share the part of a process; 1 before it is divided. It differs
+    /// between processes, which must still agree on what each of them does.
     pub workers: u32,
 }
 
@@ -187,37 +187,37 @@ impl Shard {
         Self { index, count, workers: 1 }
     }
 
-    /// Whether there are others.
+    /// Returns true if there are other shards.
     pub const fn is_part(self) -> bool {
         self.count > 1
     }
 
-    /// The `k`-th of `n` equal parts of this one.
+    /// Returns the `k`-th of `n` equal parts of this shard.
     const fn part(self, k: u32, n: u32) -> Self {
         Self { index: self.index + self.count * k, count: self.count * n, workers: self.workers * n }
     }
 }
 
 impl Plan {
-    /// What the `k`-th of `n` workers does of this plan: the union of all is this plan, which may be a
-    /// shard itself.
+    /// Returns the part of this plan for worker `k` of `n`. The union of all parts is this plan,
+    /// which may be a shard itself.
     ///
     /// Shards stride: shard `s` of `m` holds the users `v` with `v mod m = s`. Those are `s, s + m,
-    /// s + 2m, …`; every `n`-th of them from the `k`-th on are the `v` with `v mod (m n) = s + m
-    /// k`, which is again a shard.
+    /// s + 2m, …`. Every `n`-th of them from the `k`-th on satisfies `v mod (m n) = s + m k`, which
+    /// is again a shard.
     #[must_use]
     pub fn shard(&self, k: u32, n: u32) -> Self {
         debug_assert!(k < n, "shard {k} of {n}");
         Self { shard: self.shard.part(k, n), ..self.clone() }
     }
 
-    /// The most users that this shard has at once. Users are switched on from the first: those
-    /// below the peak that stride into it.
+    /// Returns the most users that this shard has at once. Users are switched on from the first:
+    /// its users are those below the peak that stride into it.
     pub fn peak_users(&self) -> u32 {
         self.shape.peak_vus().saturating_sub(self.shard.index).div_ceil(self.shard.count)
     }
 
-    /// What a schedule needs of it.
+    /// Returns the parts that a schedule needs.
     pub fn load(&self) -> Load {
         Load {
             shape: self.shape.clone(),
@@ -231,14 +231,14 @@ impl Plan {
         }
     }
 
-    /// Whether the clock ends it. Otherwise it ends when all requests are done, at the latest at the
-    /// end of the shape.
+    /// Returns true if the clock ends the test. Otherwise it ends when all requests are done, or at
+    /// the end of the shape.
     pub fn runs_by_time(&self) -> bool {
         self.shape.runs_by_time() && self.requests.is_none()
     }
 
-    /// What each kind of request is held against: the goals that speak of it. A goal about tokens
-    /// says nothing about answers that come in one piece.
+    /// Returns the goals of each kind of request. A goal about tokens does not apply to responses
+    /// that come in one piece.
     pub fn goals(&self) -> Goals {
         let of_tokens = |trend| {
             !matches!(trend, Trend::HttpReqDuration | Trend::HttpReqDurationFromIntended | Trend::HttpReqWaiting)
@@ -257,20 +257,20 @@ impl Plan {
         }
     }
 
-    /// The rules that this process judges. A shard says nothing of the whole: `merge` judges that.
+    /// Returns the rules that this process judges. A shard does not judge the whole: `merge` does.
     pub fn judged_rules(&self) -> &[Rule] {
         if self.shard.is_part() { &[] } else { &self.thresholds }
     }
 
-    /// All that is tested, in the order in which connections go there.
+    /// Returns all targets, in the order in which connections are opened to them.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         std::iter::once(&self.target).chain(&self.access.more_targets)
     }
 
-    /// What all requests to a target have in common, one for each target.
+    /// Returns the parts that all requests to a target have in common, for each target.
     pub fn envelopes(&self) -> Vec<Envelope> {
         let close = ("Connection".to_owned(), "close".to_owned());
-        // A server that is not told keeps the connection for a next request that never comes.
+        // Without this header, the server keeps the connection open for a request that never comes.
         let closes = self.access.max_requests == Some(1);
         let mut headers = self.headers.clone();
         if closes && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {

@@ -1,9 +1,9 @@
-//! Values that are read, and noted as changed.
+//! Reads values, and notes that they were given.
 
 use super::source::{Changed, Given};
 use super::{Overrides, PlanError};
 
-/// Notes that a value was given, if it was.
+/// Notes that a value was given, if it was, and returns it.
 pub(super) fn noted<'a>(key: &str, given: Option<&'a Given>, changed: &mut Changed) -> Option<&'a Given> {
     if let Some(given) = given {
         changed.insert(key.to_owned(), given.origin.clone());
@@ -11,7 +11,7 @@ pub(super) fn noted<'a>(key: &str, given: Option<&'a Given>, changed: &mut Chang
     given
 }
 
-/// A flag without a value that has the name of what it changes.
+/// Reads a flag without a value that has the same name as its setting.
 pub(super) fn flag(id: &'static str, given: &Overrides, changed: &mut Changed) -> Result<bool, PlanError> {
     noted(id, given.one(id), changed);
     given.yes(id).map(|yes| yes.is_some())

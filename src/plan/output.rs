@@ -1,9 +1,9 @@
-//! A place that a result goes to.
+//! The destination of a result.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where a result goes.
+/// The destination of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Standard output, written `-`.
@@ -12,7 +12,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// As it is written on the command line.
+    /// Returns it as it is written on the command line.
     pub fn path(&self) -> &Path {
         match self {
             Self::Stdout => Path::new("-"),

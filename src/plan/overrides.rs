@@ -1,4 +1,4 @@
-//! What flags and the environment say, as typed, with where each value came from.
+//! Flags and the environment as typed, each value with its origin.
 
 use super::error::shown;
 use super::source::{Given, Origin, Sourced};
@@ -11,46 +11,46 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 impl Given {
-    /// The value of the flag `--name`.
+    /// Creates the value of the flag `--name`.
     pub fn flag(name: &str, value: impl Into<String>) -> Self {
         Self { value: value.into(), origin: Origin::Flag(name.to_owned()) }
     }
 
-    /// The value of the environment name.
+    /// Creates the value of the environment variable `name`.
     pub fn environment(name: &str, value: impl Into<String>) -> Self {
         Self { value: value.into(), origin: Origin::Environment(name.to_owned()) }
     }
 
-    /// Whether it was typed for this run.
+    /// Returns true if it was typed for this run.
     pub const fn is_flag(&self) -> bool {
         matches!(self.origin, Origin::Flag(_))
     }
 
-    /// This value cannot be used, whatever stands beside it.
+    /// Returns the error for a value that is invalid by itself.
     pub fn bad(&self, expected: impl Into<String>) -> PlanError {
         PlanError::Value { origin: self.origin.clone(), text: self.value.clone(), expected: expected.into() }
     }
 
-    /// This value cannot be used together with the rest.
+    /// Returns the error for a value that cannot be used together with other settings.
     pub fn misplaced(&self, problem: impl Into<String>) -> PlanError {
         PlanError::Override { origin: self.origin.clone(), problem: problem.into() }
     }
 
-    /// This value cannot be used, as `problem` says.
+    /// Returns the error for an invalid value. `problem` says what is wrong.
     pub fn wrong(&self, problem: impl fmt::Display) -> PlanError {
         PlanError::Wrong { origin: self.origin.clone(), text: self.value.clone(), problem: problem.to_string() }
     }
 
-    /// This value cannot be used, and is not repeated, since it may be a secret. `problem` says
-    /// what is wrong.
+    /// Returns the error for an invalid value that is not repeated, since it may be a secret.
+    /// `problem` says what is wrong.
     pub fn unusable(&self, problem: impl fmt::Display) -> PlanError {
         PlanError::Unusable { origin: self.origin.clone(), problem: problem.to_string() }
     }
 
-    /// As an integer within `limits`.
+    /// Reads it as an integer within `limits`.
     pub fn whole(&self, limits: &RangeInclusive<u64>) -> Result<u64, PlanError> {
         let text = self.value.trim();
-        // `+5` is an integer to Rust, but to nobody who types a count.
+        // Rust accepts `+5`, but that is not how people type a count.
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let number = if digits { text.parse().ok() } else { None };
         number
@@ -58,7 +58,7 @@ impl Given {
             .ok_or_else(|| self.bad(format!("an integer from {} to {}", limits.start(), limits.end())))
     }
 
-    /// As a duration, zero included.
+    /// Reads it as a duration, zero included.
     pub fn time(&self) -> Result<Nanos, PlanError> {
         let time: Nanos = self.value.parse().map_err(|_| self.bad("a duration such as 30s, 1m30s or 500ms"))?;
         if time > limits::LONGEST {
@@ -67,13 +67,13 @@ impl Given {
         Ok(time)
     }
 
-    /// As a duration above zero.
+    /// Reads it as a duration above zero.
     pub fn some_time(&self) -> Result<Nanos, PlanError> {
         let time = self.time()?;
         if time == Nanos::ZERO { Err(self.bad("a duration above zero")) } else { Ok(time) }
     }
 
-    /// As a size in bytes: `512MiB`, `4GiB`, or bytes.
+    /// Reads it as a size in bytes: `512MiB`, `4GiB`, or bytes.
     pub fn size(&self) -> Result<u64, PlanError> {
         let bad = || self.bad("a size from 1MiB to 1024GiB, such as 512MiB or 4GiB");
         let text = self.value.trim();
@@ -87,7 +87,7 @@ impl Given {
         if (1 << 20..=1 << 40).contains(&bytes) { Ok(bytes) } else { Err(bad()) }
     }
 
-    /// A part of this value, read by `as_what`. A message shows the whole value and what was
+    /// Reads a part of this value with `as_what`. The error shows the whole value, and what was
     /// expected of the part.
     pub fn part<T>(&self, text: &str, as_what: impl FnOnce(&Self) -> Result<T, PlanError>) -> Result<T, PlanError> {
         as_what(&Self { value: text.to_owned(), origin: self.origin.clone() }).map_err(|error| match error {
@@ -99,17 +99,17 @@ impl Given {
         })
     }
 
-    /// As the path of a file.
+    /// Reads it as the path of a file.
     pub fn path(&self) -> Result<PathBuf, PlanError> {
         if self.value.is_empty() { Err(self.bad("a path")) } else { Ok(PathBuf::from(&self.value)) }
     }
 
-    /// As `on` or `off`.
+    /// Reads it as `on` or `off`.
     pub fn switch(&self) -> Result<bool, PlanError> {
         self.word(&[("on", true), ("off", false)])
     }
 
-    /// As one of a few words.
+    /// Reads it as one of a few words.
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, PlanError> {
         let known = words.iter().find(|(word, _)| *word == self.value.trim());
         known.map(|(_, meaning)| *meaning).ok_or_else(|| {
@@ -119,7 +119,8 @@ impl Given {
         })
     }
 
-    /// As a yes or no. The environment has no flags without a value, so the usual words are read.
+    /// Reads it as yes or no. The environment cannot set a flag without a value, so the usual words
+    /// are accepted.
     fn truth(&self) -> Result<bool, PlanError> {
         match self.value.trim().to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Ok(true),
@@ -129,8 +130,8 @@ impl Given {
     }
 }
 
-/// Of two values that exclude each other a flag beats the environment; two of the same strength are
-/// refused.
+/// Chooses between two values that exclude each other. A flag beats the environment. Two values of
+/// the same rank are refused.
 pub(super) fn either<'a>(
     one: Option<&'a Given>,
     other: Option<&'a Given>,
@@ -144,41 +145,41 @@ pub(super) fn either<'a>(
     }
 }
 
-/// Everything that flags and the environment say, as typed, by the names of the fields that hold
-/// the flags in `cli`. Flags without a value hold a word like `true`.
+/// All values of flags and the environment, as typed, by the names of the fields that hold the
+/// flags in `cli`. Flags without a value hold a word like `true`.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     given: BTreeMap<String, Vec<Given>>,
     secrets: BTreeMap<&'static str, Sourced<Secret>>,
-    /// What the target has said of itself.
+    /// The target's description of itself.
     found: Option<FoundServer>,
-    /// What the user is told about how they were understood.
+    /// Notes for the user on how flags and the environment were understood.
     notes: Vec<String>,
-    /// What was asked for. A flag that is offered and never asked for would be without effect.
+    /// The flags that were read. A flag that is offered but never read would have no effect.
     #[cfg(test)]
     asked: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
 }
 
 impl Overrides {
-    /// Adds what was said about a flag.
+    /// Adds the values of a flag.
     pub(crate) fn insert(&mut self, id: &str, given: Vec<Given>) {
         if !given.is_empty() {
             self.given.insert(id.to_owned(), given);
         }
     }
 
-    /// Adds a secret of the environment.
+    /// Adds a secret from the environment.
     pub(crate) fn insert_secret(&mut self, id: &'static str, secret: Sourced<Secret>) {
         self.secrets.insert(id, secret);
     }
 
-    /// The same, and what the target has said of itself.
+    /// Returns a copy with the target's description of itself.
     #[must_use]
     pub fn at(&self, found: FoundServer) -> Self {
         Self { found: Some(found), ..self.clone() }
     }
 
-    /// The same, but for one flag.
+    /// Returns a copy with another value of one flag.
     #[must_use]
     pub fn instead(&self, id: &str, given: Given) -> Self {
         let mut changed = self.clone();
@@ -186,44 +187,44 @@ impl Overrides {
         changed
     }
 
-    /// What the target has said of itself.
+    /// Returns the target's description of itself.
     pub const fn found(&self) -> Option<&FoundServer> {
         self.found.as_ref()
     }
 
-    /// Whether anything was said about a flag.
+    /// Returns true if a flag has a value.
     pub(crate) fn has(&self, id: &str) -> bool {
         self.given.contains_key(id)
     }
 
-    /// The value of a flag as it was typed or set, before it is made sense of.
+    /// Returns the value of a flag as it was typed or set, before it is interpreted.
     pub(crate) fn typed(&self, id: &str) -> Option<&Given> {
         self.given.get(id).and_then(|given| given.first())
     }
 
-    /// Adds what the user is to be told.
+    /// Adds a note for the user.
     pub(crate) fn note(&mut self, text: String) {
         self.notes.push(text);
     }
 
-    /// What the user is told about how flags and the environment were understood.
+    /// Returns the notes for the user on how flags and the environment were understood.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// All values of a flag that may be repeated.
+    /// Returns all values of a flag that may be repeated.
     pub fn many(&self, id: &'static str) -> &[Given] {
         #[cfg(test)]
         self.asked.borrow_mut().insert(id);
         self.given.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// The value of a flag.
+    /// Returns the value of a flag.
     pub fn one(&self, id: &'static str) -> Option<&Given> {
         self.many(id).first()
     }
 
-    /// What was said for a flag without a value. `false` is treated as unset.
+    /// Returns the value of a switch, if it is on. `false` is treated as unset.
     pub fn yes(&self, id: &'static str) -> Result<Option<&Given>, PlanError> {
         match self.one(id) {
             Some(given) if given.truth()? => Ok(Some(given)),
@@ -231,12 +232,12 @@ impl Overrides {
         }
     }
 
-    /// A secret that the environment itself holds.
+    /// Returns a secret that the environment itself holds.
     pub fn secret(&self, id: &'static str) -> Option<&Sourced<Secret>> {
         self.secrets.get(id)
     }
 
-    /// The flags that were asked for until now.
+    /// Returns the flags that were read until now.
     #[cfg(test)]
     pub(crate) fn asked(&self) -> std::collections::BTreeSet<&'static str> {
         self.asked.borrow().clone()
@@ -249,7 +250,7 @@ impl Overrides {
     }
 }
 
-/// `overrides! { vus: flag("vus", "5") }`, and with `; ..base` at the end what was there before.
+/// Creates overrides: `overrides! { vus: flag("vus", "5") }`. `; ..base` at the end adds to `base`.
 #[cfg(test)]
 macro_rules! overrides {
     ($($id:ident: $given:expr),* $(,)?) => { overrides!($($id: $given),*; ..$crate::plan::Overrides::default()) };

@@ -1,27 +1,27 @@
-//! Which part of a test belongs to which stage, and which of it is measured.
+//! Divides a test into phases, by its stages and by what is measured.
 //!
-//! A request belongs to the phase in which it was *sent*, whenever it ends: so every request is in
-//! exactly one, a slow one is not lost to the phase that has caused it, and tallies of phases add
-//! up to the whole.
+//! A request belongs to the phase in which it was *sent*, whenever it ends. So every request is in
+//! exactly one phase, a slow request counts in the phase that caused it, and the tallies of all
+//! phases add up to the whole.
 
 use super::Plan;
 use crate::units::Nanos;
 
-/// A part of the test: one stage, or what of it lies inside (or outside) the measurement window.
+/// A part of the test: one stage, or the part of it inside (or outside) the measurement window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Phase {
     pub begin: Nanos,
-    /// The instant after its last.
+    /// The first instant after it.
     pub end: Nanos,
-    /// Which stage it is a part of: 0 is the first.
+    /// Index of its stage, from 0.
     pub stage: usize,
-    /// Whether it lies inside the measurement window.
+    /// True if it lies inside the measurement window.
     pub measured: bool,
 }
 
 impl Plan {
-    /// The measurement window: from the end of `warmup` to the beginning of `cooldown`. It has no
-    /// planned end when iterations end the test.
+    /// Returns the measurement window: from the end of `warmup` to the beginning of `cooldown`. It
+    /// has no planned end if iterations end the test.
     pub fn window(&self) -> (Nanos, Nanos) {
         if self.shape.runs_by_time() {
             (self.warmup, self.shape.end().since(self.cooldown))
@@ -30,8 +30,8 @@ impl Plan {
         }
     }
 
-    /// All phases, in order and without gaps; at least one. The last has no end: what is sent late
-    /// belongs to it.
+    /// Returns all phases, in order and without gaps. There is at least one. The last one has no
+    /// end: requests that are sent late belong to it.
     pub fn phases(&self) -> Vec<Phase> {
         let (from, until) = self.window();
         let spans = self.shape.spans();
@@ -50,8 +50,9 @@ impl Plan {
             .collect()
     }
 
-    /// The longest part of the measurement window in which the load is the same throughout: what
-    /// changes there over time, the load has not changed. None if there is no such part.
+    /// Returns the longest part of the measurement window in which the load is the same throughout.
+    /// The load does not cause the changes over time that are seen there. `None` if there is no
+    /// such part.
     pub fn level_stretch(&self) -> Option<(Nanos, Nanos)> {
         let (from, until) = self.window();
         let mut stretches: Vec<(Nanos, Nanos)> = Vec::new();

@@ -1,4 +1,4 @@
-//! How results are shown. No part of the test itself.
+//! How results are shown. Not a part of the test itself.
 
 use super::error::shown;
 use super::noted::{flag, noted};
@@ -15,42 +15,43 @@ use std::path::PathBuf;
 /// How results are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Presentation {
-    /// Where the Document goes.
+    /// Where the Document is written.
     pub output: Option<Output>,
-    /// Where the report page goes.
+    /// Where the report page is written.
     pub html: Option<PathBuf>,
-    /// Where the verdict goes as JUnit XML.
+    /// Where the verdict is written as JUnit XML.
     pub junit: Option<PathBuf>,
-    /// Where a line for each request goes.
+    /// Where a line for each request is written.
     pub requests: Option<RequestsFile>,
-    /// Where the live page is served; nowhere if it was not asked for.
+    /// Where the live page is served. `None` if it was not asked for.
     pub web: Option<WebPlace>,
-    /// Where samples for Prometheus are written; nowhere if it was not asked for.
+    /// Where samples for Prometheus are written. `None` if it was not asked for.
     pub prometheus: Option<PrometheusWrite>,
-    /// Whether to write a step summary and annotations when running under GitHub Actions.
+    /// True to write a step summary and annotations when running under GitHub Actions.
     pub github: bool,
-    /// What made the plan a shard of a test; none for a whole one.
+    /// The flag or variable that made the plan a shard of a test. `None` for a whole test.
     pub shard: Option<String>,
     pub quiet: bool,
-    /// Show everything that was measured, not only what fits a screen.
+    /// True to show everything that was measured, not only what fits a screen.
     pub details: bool,
     pub no_color: bool,
-    /// A run whose client was the bottleneck is an error.
+    /// True if a run whose client was the bottleneck is an error.
     pub fail_on_invalid: bool,
-    /// Show the configuration and send nothing.
+    /// True to show the configuration and send nothing.
     pub show_config: bool,
-    /// Show a request of each kind and send nothing.
+    /// True to show a request of each kind and send nothing.
     pub dump_request: bool,
-    /// Show so many responses before the test.
+    /// Number of responses to show before the test.
     pub debug_response: u32,
     /// Tags of the run, in the order given.
     pub tags: Vec<(String, String)>,
-    /// What the user is told about how flags were understood.
+    /// Notes for the user on how flags were understood.
     pub notes: Vec<String>,
 }
 
 impl Presentation {
-    /// What opens the places where the run is shown. A path and a query may hold a key, too.
+    /// Returns the secrets of the places where the run is shown. A path and a query may contain a
+    /// key, too.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let token = self.web.as_ref().and_then(|web| web.token.clone());
         let write = self.prometheus.as_ref();
@@ -61,7 +62,7 @@ impl Presentation {
     }
 }
 
-/// What `given` says, and for a single run what `single` says of its verdict.
+/// Reads the presentation from `given`. The verdict of a single run is read from `single`.
 pub(super) fn presentation(
     given: &Overrides,
     single: &Overrides,
@@ -94,8 +95,7 @@ pub(super) fn presentation(
     })
 }
 
-/// Refuses flags of which each says that something else is to be done. In the environment they are
-/// left to the first of them.
+/// Refuses several flags that each replace the run. In the environment, the first of them wins.
 fn refuse_rivals(given: &[Option<&Given>]) -> Result<(), PlanError> {
     let mut typed = given.iter().flatten().filter(|given| given.is_flag());
     match (typed.next(), typed.next()) {
@@ -119,7 +119,8 @@ fn github(given: Option<&Given>) -> Result<bool, PlanError> {
     given.map_or(Ok(false), |given| given.word(&[("auto", true), ("off", false)]))
 }
 
-/// A key that is set twice is refused: which of the two was meant cannot be told.
+/// Reads the tags. A key that is set twice is refused, because it is not clear which value was
+/// meant.
 fn tags(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, String)>, PlanError> {
     let mut tags: Vec<(String, String)> = Vec::new();
     for tag in given {

@@ -1,8 +1,8 @@
-//! Whether a server's cache of prompts may find those that were sent before.
+//! `prompt_cache`: whether a server may find earlier prompts in its cache.
 
 use super::{Given, PlanError};
 
-/// Whether a server's prompt cache shall find the beginnings of built-in prompts.
+/// Whether a server's prompt cache can find the beginnings of built-in prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cache {
     Hit,

@@ -99,7 +99,7 @@ fn nonsense_is_refused_with_what_was_expected() {
         given.insert(elsewhere, vec![Given::flag(elsewhere, " HTTPS://h:9/metrics")]);
         assert!(!read("http://h", given).expect(elsewhere).tls.verify, "it is spoken there");
     }
-    // The environment may be set once and for all.
+    // The environment may be set for all runs.
     let insecure = overrides! { insecure: Some(Given::environment("X", "true")) };
     assert!(!read("http://h", insecure).expect("no harm").tls.verify);
 }

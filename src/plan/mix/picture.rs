@@ -48,7 +48,7 @@ impl Row<'_> {
     }
 }
 
-/// A file as a whole, or a little more of it than is allowed.
+/// Reads a whole file, but at most one byte more than is allowed.
 fn bytes(path: &Path, read: &mut Read<'_>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     read.open(path)?.input.take(limits::MAX_PICTURE_BYTES + 1).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! What a kind of request asks, of which model, and how much it wants for an answer.
+//! Resolves the prompts, the models and the lengths of responses of a kind of request.
 
 use super::Row;
 use crate::api::Api;
@@ -12,16 +12,16 @@ use crate::plan::{PlanError, Read, limits};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The set of prompts when nothing is said.
+/// The prompts if none are set.
 const USUAL: &str = "@medium";
-/// Prompts of prose, and of how many tokens if nothing is said.
+/// Prompts of prose, and their default number of tokens.
 const PROSE: &str = "@text";
 const USUAL_PROSE: u32 = 256;
 const EXPECTED: &str =
     "expected a prompt, a list of them, @short, @medium, @long, @text, @file.txt or { tokens = 512 }";
 
 impl Row<'_> {
-    /// The models and their weights; no weights where all are alike.
+    /// Returns the models and their weights. There are no weights if all models are equally likely.
     pub(super) fn models(&self, api: Api, path: &str) -> Result<(Vec<String>, Vec<u64>), PlanError> {
         if !api.takes_prompt() && !path.contains(limits::MODEL_HOLE) {
             return match self.request.model {
@@ -91,13 +91,13 @@ impl Row<'_> {
         let is_own = is_own && request.scenario.is_none();
         let distinct = match self.defaults.prompt_cache().or(self.prompt_cache()?) {
             Some(cache) => cache == Cache::Miss,
-            // A prompt of the user's own is sent as it is.
+            // A prompt of the user's own is sent unchanged.
             None => !is_own,
         };
         Ok(Prompt { source, prefix, distinct: distinct && is_text })
     }
 
-    /// Where prompts come from, and whether they are the user's own.
+    /// Returns the source of prompts, and true if they are the user's own.
     fn source(&self, folder: &Path, read: &mut Read<'_>) -> Result<(PromptSource, bool), PlanError> {
         let texts = match &self.request.prompt {
             None => &[USUAL.to_owned()][..],
@@ -124,7 +124,7 @@ impl Row<'_> {
         Ok((PromptSource::Texts(self.texts(texts, folder, read)?), is_own))
     }
 
-    /// `@text` or `@text:512`.
+    /// Parses `@text` or `@text:512`.
     fn prose(&self, text: &str) -> Result<Option<Tokens>, PlanError> {
         let Some(rest) = text.strip_prefix(PROSE) else { return Ok(None) };
         if rest.is_empty() {
@@ -166,7 +166,7 @@ impl Row<'_> {
         Ok(prompts)
     }
 
-    /// One prompt a line; blank lines are none.
+    /// Reads one prompt per line. Blank lines are skipped.
     fn prompt_file(&self, name: &str, folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
         if name.is_empty() {
             return Err(self.error("prompt", format!("`@` names no file: {EXPECTED}")));
@@ -188,7 +188,7 @@ impl Row<'_> {
         Ok(prompts)
     }
 
-    /// Pairs of input and output, one a line.
+    /// Reads pairs of input and output, one per line.
     fn pairs(&self, name: &str, folder: &Path, read: &mut Read<'_>) -> Result<Arc<[(u32, u32)]>, PlanError> {
         let key = "prompt.tokens.file";
         let path = folder.join(name);
@@ -198,7 +198,7 @@ impl Row<'_> {
         })?;
         let mut pairs = Vec::new();
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
-            // A first line of names is no pair.
+            // A first line of column names is not a pair.
             let is_head = pairs.is_empty() && line.bytes().all(|b| !b.is_ascii_digit());
             if line.is_empty() || is_head {
                 continue;
@@ -256,7 +256,7 @@ impl Row<'_> {
         })
     }
 
-    /// The token limit, and whether the answer shall have exactly as many.
+    /// Returns the token limit, and true if the response must have exactly as many tokens.
     pub(super) fn output(&self, api: Api) -> Result<(Option<Tokens>, bool), PlanError> {
         let request = self.request;
         for (key, written) in [("max_tokens", request.max_tokens.is_some()), ("output", request.output.is_some())] {
@@ -291,7 +291,7 @@ impl Row<'_> {
         Ok((tokens, exact))
     }
 
-    /// Of a token limit, both ends included.
+    /// Reads the range of a token limit, both ends included.
     fn between(&self, low: &str, high: &str, min: i64, max: i64) -> Result<Tokens, PlanError> {
         let number = |key: &str, n| {
             self.written.whole(&self.at(key), Some(n), 1..=u64::from(limits::MAX_TOKENS)).map(|n| n.unwrap_or(1) as u32)
@@ -303,7 +303,7 @@ impl Row<'_> {
         Ok(Tokens::Uniform { min, max })
     }
 
-    /// A number of tokens as written at `key`, of at most `most`.
+    /// Reads a number of tokens that is written at `key`. It is at most `most`.
     fn tokens(&self, key: &str, written: &WrittenTokens, most: u32) -> Result<Tokens, PlanError> {
         let number = |key: &str, n: i64| {
             self.written.whole(&self.at(key), Some(n), 1..=u64::from(most)).map(|n| n.unwrap_or(1) as u32)
@@ -344,7 +344,8 @@ impl Row<'_> {
         }
     }
 
-    /// A distribution with its mean inside its bounds, so that there is something to draw.
+    /// Reads a distribution. Its mean must lie inside its bounds, so that there is something to
+    /// draw.
     fn bell(&self, key: &str, written: &WrittenBell, min: u32, max: u32) -> Result<Bell, PlanError> {
         let &WrittenBell { mean, stddev } = written;
         if !(f64::from(min)..=f64::from(max)).contains(&mean) {
@@ -360,7 +361,7 @@ impl Row<'_> {
     }
 }
 
-/// Whether it names one of our own sets.
+/// Returns true if it names a built-in set.
 fn is_built_in(text: &str) -> bool {
     text.strip_prefix('@').is_some_and(|name| mix::builtin_prompts(name).is_some())
 }
