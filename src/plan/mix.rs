@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The mix, and the origin of its kinds.
+/// The mix. `rows` holds, for each of its kinds, the index of its request in the profile.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) mix: Mix,

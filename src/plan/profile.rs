@@ -1,8 +1,8 @@
-//! The TOML shape of a profile as written: what the file says, not yet what it means.
+//! The TOML form of a profile as written, before its values are interpreted.
 //!
-//! Lengths of time and ranges stay text and signed numbers here, so that [`super::resolve()`] can
-//! refuse them by key. Unknown keys and wrong types are refused on the spot. To add a profile: a
-//! file in `profiles/` and a line in [`BUILT_IN`].
+//! Durations and ranges stay text and signed numbers here, so that [`super::resolve()`] can refuse
+//! them by key. Unknown keys and wrong types are refused at once. A new profile needs a file in
+//! `profiles/` and a line in [`BUILT_IN`].
 
 mod files;
 mod prompt;
@@ -37,9 +37,9 @@ pub const BUILT_IN: [(&str, &str); 9] = [
     ("scenarios", include_str!("../../profiles/scenarios.toml")),
 ];
 
-/// The TOML text of a built-in profile.
+/// Returns the TOML text of a built-in profile.
 pub fn built_in(name: &str) -> Result<&'static str, PlanError> {
-    /// Below this likeness a suggestion would confuse.
+    /// Below this similarity, a suggestion would confuse.
     const ALIKE: f64 = 0.7;
     if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
         return Ok(text);
@@ -58,7 +58,7 @@ pub fn built_in(name: &str) -> Result<&'static str, PlanError> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a profile")]
 pub struct Profile {
-    /// One line on what it answers.
+    /// One line on the question that it answers.
     pub description: Option<String>,
     pub executor: String,
     pub vus: Option<i64>,
@@ -66,7 +66,7 @@ pub struct Profile {
     pub duration: Option<String>,
     /// Requests of each user, or of all.
     pub iterations: Option<i64>,
-    /// How long an executor of iterations goes on at most.
+    /// How long an executor of iterations runs at most.
     pub max_duration: Option<String>,
     /// Users at the start.
     pub start_vus: Option<i64>,
@@ -75,17 +75,17 @@ pub struct Profile {
     pub rate: Option<i64>,
     /// Arrivals per time unit at the start.
     pub start_rate: Option<i64>,
-    /// What rates are per.
+    /// The time that rates are given per.
     pub time_unit: Option<String>,
-    /// Users that there are from the start.
+    /// Users that exist from the start.
     pub pre_allocated_vus: Option<i64>,
-    /// Users that there may be at most.
+    /// The most users.
     pub max_vus: Option<i64>,
-    /// How arrivals are spaced.
+    /// The spacing of arrivals.
     pub arrival: Option<String>,
     /// The shape of gamma arrivals.
     pub burstiness: Option<f64>,
-    /// What becomes of an arrival that finds all users busy.
+    /// The fate of an arrival that finds all users busy.
     pub on_full: Option<String>,
     /// Rows with their own instants.
     pub trace: Option<Trace>,
@@ -100,14 +100,14 @@ pub struct Profile {
     pub think_time: Option<ThinkTime>,
     /// Timeouts of every request.
     pub timeout: Option<Timeout>,
-    /// Whether failed requests are sent again.
+    /// The retries of failed requests.
     pub retries: Option<WrittenRetries>,
-    /// Whether every endpoint is asked once before the load begins.
+    /// True if every endpoint is probed once before the load begins.
     #[serde(default)]
     pub endpoint_check: bool,
     #[serde(default)]
     pub requests: Vec<Request>,
-    /// What has to hold, by metric.
+    /// The conditions that must hold, by metric.
     #[serde(default)]
     pub thresholds: BTreeMap<String, Thresholds>,
     /// Latency goals of a single request, by metric.
@@ -150,7 +150,7 @@ pub enum Timeout {
     Named(NamedTimeouts),
 }
 
-/// Timeouts by name; what is left out follows from the rest.
+/// Timeouts by name. Missing ones follow from the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedTimeouts {
@@ -161,7 +161,7 @@ pub struct NamedTimeouts {
     pub total: Option<String>,
 }
 
-/// How often failed requests are sent again: the number, or with whose rules.
+/// How often failed requests are sent again, or also by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a number such as 2, or { policy = \"openai\", max = 2 }")]
 pub enum WrittenRetries {
@@ -186,63 +186,63 @@ pub struct Request {
     pub name: String,
     /// Its share of the mix.
     pub weight: Option<i64>,
-    /// Which API it speaks.
+    /// The API that it uses.
     pub api: String,
-    /// Whether the answer is streamed.
+    /// True if the response is streamed.
     #[serde(default)]
     pub stream: bool,
-    /// Whether it goes over a WebSocket.
+    /// True if it goes over a WebSocket.
     #[serde(default)]
     pub websocket: bool,
-    /// Whether a server may lack it.
+    /// True if the server may lack its endpoint.
     #[serde(default)]
     pub optional: bool,
-    /// Instead of the API's own path.
+    /// Replaces the API's own path.
     pub path: Option<String>,
     /// Models to draw from.
     pub model: Option<WrittenModel>,
     /// Prompts to draw from, or their lengths.
     pub prompt: Option<WrittenPrompt>,
-    /// A picture that stands beside the prompt.
+    /// A picture beside the prompt.
     pub image: Option<String>,
-    /// A file of prompts or bodies, in place of `prompt`.
+    /// A file of prompts or bodies, instead of `prompt`.
     pub dataset: Option<Dataset>,
-    /// What stands before each prompt and is shared.
+    /// A shared prefix of prompts.
     pub prefix: Option<WrittenPrefix>,
-    /// Whether the server's prompt cache shall find the beginnings of prompts.
+    /// Whether the server's prompt cache can find the beginnings of prompts.
     pub prompt_cache: Option<String>,
     pub max_tokens: Option<MaxTokens>,
-    /// Under which name chat completions carry the limit.
+    /// The field of chat completions that carries the limit.
     pub token_limit_field: Option<String>,
-    /// How long the answer shall be.
+    /// The length of the response.
     pub output: Option<WrittenOutput>,
     pub timeout: Option<Timeout>,
-    /// Whether it is sent again after a failure.
+    /// Its retries after a failure.
     pub retries: Option<WrittenRetries>,
-    /// Its users go on with what was said before.
+    /// The conversations of its users.
     pub conversation: Option<Conversation>,
-    /// A scenario that llmsim shall play.
+    /// The scenario that llmsim is asked to play.
     pub scenario: Option<WrittenScenario>,
-    /// Its users give up.
+    /// Users who give up.
     pub cancel: Option<Leave>,
     pub drop: Option<Leave>,
-    /// Its users read slowly.
+    /// Users who read slowly.
     pub slow_reader: Option<SlowReader>,
-    /// Extra fields of the JSON body; all of it for an API that the profile describes.
+    /// Extra fields of the JSON body. For an API that the profile describes, the whole body.
     pub body: Option<toml::Table>,
-    /// How such an API is asked.
+    /// The HTTP method of such an API.
     pub method: Option<String>,
-    /// Where its answers have what.
+    /// The places of the values in its responses.
     pub response: Option<WrittenResponse>,
-    /// Whether a stream of chat completions shall end with what it has cost.
+    /// Whether a stream of chat completions is asked for its usage.
     pub include_usage: Option<bool>,
-    /// Whether a plain response without usage is a failure.
+    /// Whether a response without usage is a failure, if it is not streamed.
     pub check_usage: Option<bool>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }
 
-/// A scenario of llmsim: its name, or with its speed.
+/// A scenario of llmsim: its name, or also its speed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected a name such as \"chat-short\", or { name = \"chat-short\", speed = 0.1 }")]
 pub enum WrittenScenario {
@@ -250,12 +250,12 @@ pub enum WrittenScenario {
     Timed(TimedScenario),
 }
 
-/// A scenario that runs faster or slower than written.
+/// A scenario that is played faster or slower than written.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimedScenario {
     pub name: String,
-    /// What its pauses are multiplied by.
+    /// Factor of its pauses.
     pub speed: Option<f64>,
 }
 
@@ -263,21 +263,21 @@ pub struct TimedScenario {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a conversation, like { turns = { min = 2, max = 8 } }")]
 pub struct Conversation {
-    /// Unless a data set has them.
+    /// Required, unless a data set has turns.
     pub turns: Option<Turns>,
-    /// Pause before each further message of the user's.
+    /// Pause before each further message of the user.
     pub think_time: Option<ThinkTime>,
-    /// Who keeps what was said.
+    /// How a request carries earlier messages.
     pub history: Option<String>,
     /// A header that names the conversation.
     pub affinity_header: Option<String>,
-    /// What every tool returns.
+    /// The result of every tool call.
     pub tool_result: Option<String>,
     pub max_tool_rounds: Option<i64>,
 }
 
 impl Conversation {
-    /// One of so many turns, and nothing else said of it.
+    /// Creates one with `n` turns, and nothing else set.
     pub const fn of_turns(n: i64) -> Self {
         Self {
             turns: Some(Turns::Always(n)),
@@ -290,12 +290,12 @@ impl Conversation {
     }
 }
 
-/// How many turns a conversation has.
+/// The number of turns of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a number such as 4, or { min = 2, max = 8 }")]
 pub enum Turns {
     Always(i64),
-    /// Drawn evenly.
+    /// Each number is equally likely.
     Range {
         min: i64,
         max: i64,
@@ -311,7 +311,7 @@ pub enum OneOrMore {
 }
 
 impl OneOrMore {
-    /// The texts, whichever way they were written.
+    /// Returns the texts, in whichever way they were written.
     pub fn texts(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
@@ -328,28 +328,28 @@ pub enum MaxTokens {
     Drawn(TokenRange),
 }
 
-/// When users leave before the end, and how many.
+/// When users leave before the end, and what share of them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "when users abandon a request, such as { after_tokens = 10, share = 0.3 } or { after = \"500ms\" }"
 )]
 pub struct Leave {
-    /// After so many token events.
+    /// After this many token events.
     pub after_tokens: Option<i64>,
-    /// Or so long after the request was sent.
+    /// Or at this time after the request was sent.
     pub after: Option<String>,
-    /// Which share of the requests.
+    /// Share of the requests.
     pub share: Option<f64>,
 }
 
-/// How slowly users read, and how many.
+/// How slowly users read, and what share of them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a slow reader, like { bytes_per_second = 2000, share = 0.3 }")]
 pub struct SlowReader {
-    /// Most bytes in a second.
+    /// The most bytes in a second.
     pub bytes_per_second: i64,
-    /// Which share of the requests.
+    /// Share of the requests.
     pub share: Option<f64>,
 }
 
@@ -365,7 +365,7 @@ pub enum Thresholds {
 }
 
 impl Thresholds {
-    /// The thresholds, whichever way they were written.
+    /// Returns the thresholds, in whichever way they were written.
     pub fn all(&self) -> &[Threshold] {
         match self {
             Self::One(threshold) => std::slice::from_ref(threshold),
@@ -374,12 +374,12 @@ impl Thresholds {
     }
 }
 
-/// A threshold: the expression alone, or with what follows from it.
+/// A threshold: the expression alone, or with its consequences.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Threshold {
     Short(String),
-    /// With what follows from it.
+    /// With its consequences.
     Long(LongThreshold),
 }
 
@@ -388,34 +388,33 @@ pub enum Threshold {
 #[serde(deny_unknown_fields)]
 pub struct LongThreshold {
     pub threshold: String,
-    /// Stop the run as soon as it fails.
+    /// True to stop the run as soon as it fails.
     #[serde(default)]
     pub abort_on_fail: bool,
-    /// But not before this much of the run is over.
+    /// The part of the run that must be over before it may stop the run.
     pub delay_abort_eval: Option<String>,
 }
 
-/// A profile together with the places of its keys, so that a mistake found later is still named
-/// with its line.
+/// A profile and the places of its keys, so that the message on a later mistake can name the line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileFile {
-    /// The file, or which built-in one, as messages name it.
+    /// The file, or the built-in profile, as messages name it.
     pub file: String,
     pub profile: Profile,
-    /// True if it is one of ours.
+    /// True for a built-in profile, false for a file.
     pub is_built_in: bool,
-    /// Every key (like `stages[1].target`) and its line.
+    /// The line of every key, such as `stages[1].target`.
     lines: HashMap<String, usize>,
 }
 
 impl ProfileFile {
-    /// Reads the built-in profile of that name.
+    /// Parses the built-in profile of that name.
     pub fn built_in(name: &str) -> Result<Self, PlanError> {
         let written = Self::parse(&format!("built-in profile {name}"), built_in(name)?)?;
         Ok(Self { is_built_in: true, ..written })
     }
 
-    /// Reads a profile's text. `file` is what messages call it.
+    /// Parses a profile's text. `file` is its name in messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, PlanError> {
         let refuse = |line, key: String, problem| PlanError::Profile { file: file.to_owned(), line, key, problem };
         if text.len() > limits::MAX_PROFILE_BYTES {
@@ -440,13 +439,13 @@ impl ProfileFile {
         Ok(Self { file: file.to_owned(), profile, is_built_in: false, lines })
     }
 
-    /// The mistake at `key`, with its line.
+    /// Returns the error for a mistake at `key`, with its line.
     pub fn error(&self, key: &str, problem: impl Into<String>) -> PlanError {
         let line = self.lines.get(key).copied();
         PlanError::Profile { file: self.file.clone(), line, key: key.to_owned(), problem: problem.into() }
     }
 
-    /// The integer at `key`, within limits.
+    /// Checks the integer at `key` against `limits`.
     pub(super) fn whole(
         &self,
         key: &str,
@@ -463,7 +462,7 @@ impl ProfileFile {
         }
     }
 
-    /// The duration at `key`, zero included.
+    /// Parses the duration at `key`, zero included.
     pub(super) fn time(&self, key: &str, text: &str) -> Result<Nanos, PlanError> {
         let time: Nanos = text.parse().map_err(|error: BadDuration| self.error(key, error.to_string()))?;
         if time > limits::LONGEST {
@@ -473,7 +472,7 @@ impl ProfileFile {
         Ok(time)
     }
 
-    /// The duration at `key`, above zero.
+    /// Parses the duration at `key`, which must be above zero.
     pub(super) fn some_time(&self, key: &str, text: Option<&str>) -> Result<Option<Nanos>, PlanError> {
         let Some(text) = text else { return Ok(None) };
         match self.time(key, text)? {
@@ -482,18 +481,18 @@ impl ProfileFile {
         }
     }
 
-    /// Where the value of `key` comes from: this profile if it is written there.
+    /// Returns the origin of the value of `key`: this profile, if it is written there.
     pub fn origin(&self, key: &str) -> Origin {
         if self.lines.contains_key(key) { Origin::Profile(self.file.clone()) } else { Origin::Default }
     }
 }
 
-/// The line of a place in the text, from 1.
+/// Returns the line of a place in the text, from 1.
 fn line_of(text: &str, at: usize) -> usize {
     memchr::memchr_iter(b'\n', &text.as_bytes()[..at.min(text.len())]).count() + 1
 }
 
-/// The key at a place in the text: the narrowest key or value around it.
+/// Returns the key at a place in the text: that of the narrowest key or value around it.
 fn key_at(text: &str, at: &Range<usize>) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     let mut narrowest: Option<(usize, String)> = None;
@@ -506,15 +505,15 @@ fn key_at(text: &str, at: &Range<usize>) -> Option<String> {
     narrowest.map(|(_, path)| path)
 }
 
-/// The key on the line of a place in a text that is no TOML. The rest of the line is not repeated:
-/// it may be a secret.
+/// Returns the key on the line of a place, in a text that is not TOML. The rest of the line may be
+/// a secret and is not repeated.
 fn key_before(text: &str, at: usize) -> Option<String> {
     let line = text.lines().nth(line_of(text, at) - 1)?;
     let key = line.split_once('=')?.0.trim();
     (!key.is_empty() && key.chars().all(|c| c.is_ascii_graphic())).then(|| key.to_owned())
 }
 
-/// Shows every key with its path: once with the place of the key, once with that of its value.
+/// Visits every key with its path: once with the place of the key, once with that of its value.
 fn visit(table: &DeTable<'_>, path: &str, see: &mut dyn FnMut(&str, &Range<usize>)) {
     for (key, value) in table {
         let name = key.get_ref();
@@ -524,7 +523,7 @@ fn visit(table: &DeTable<'_>, path: &str, see: &mut dyn FnMut(&str, &Range<usize
     }
 }
 
-/// Shows a value and what is inside it.
+/// Visits a value and the values inside it.
 fn visit_value(value: &Spanned<DeValue<'_>>, path: &str, see: &mut dyn FnMut(&str, &Range<usize>)) {
     see(path, &value.span());
     match value.get_ref() {
@@ -538,7 +537,7 @@ fn visit_value(value: &Spanned<DeValue<'_>>, path: &str, see: &mut dyn FnMut(&st
     }
 }
 
-/// serde's words for a type, in everyone's.
+/// Replaces serde's names of types by plain ones.
 fn plain(message: &str) -> String {
     message
         .replace("expected i64", "expected an integer")

@@ -1,4 +1,4 @@
-//! Where samples for Prometheus are written.
+//! The destination of samples for Prometheus.
 
 use super::credentials;
 use super::source::Changed;
@@ -7,22 +7,22 @@ use crate::mix::Secret;
 use crate::net::access::Tls;
 use crate::net::{Target, TargetError};
 
-/// The path that Prometheus takes remote writes at.
+/// The path at which Prometheus accepts remote writes.
 const USUAL_PATH: &str = "/api/v1/write";
 
-/// Where samples are written. Plain data.
+/// The destination of samples. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrometheusWrite {
     pub target: Target,
     pub token: Option<Secret>,
     /// User and password, with a colon between them.
     pub basic_auth: Option<Secret>,
-    /// Who is trusted: as for the target of the test.
+    /// The trusted certificates: those for the target of the test.
     pub tls: Tls,
 }
 
 impl PrometheusWrite {
-    /// The token, or user and password, in the clear.
+    /// Returns the token, or user and password, in clear text.
     pub fn secrets(&self) -> (Option<&str>, Option<&str>) {
         (self.token.as_ref().map(Secret::reveal), self.basic_auth.as_ref().map(Secret::reveal))
     }
@@ -46,7 +46,7 @@ pub(super) fn prometheus_write(
         };
     };
     changed.insert("prometheus_write".to_owned(), given.origin.clone());
-    // The URL may hold a password: the parser's message knows what may be repeated.
+    // The URL may contain a password. The parser's message only repeats safe parts.
     let mut target = Target::parse(&given.value).map_err(|error| match error {
         TargetError::Credentials => given.unusable(
             "the URL contains credentials: give them with --prometheus-basic-auth-file or --prometheus-token-file",

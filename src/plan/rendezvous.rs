@@ -1,4 +1,4 @@
-//! Where the shards of a test meet, and what lets them in.
+//! The rendezvous of the shards of a test, and its key.
 
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, Shard, credentials};
@@ -6,26 +6,26 @@ use crate::mix::Secret;
 use crate::units::Nanos;
 use std::net::IpAddr;
 
-/// Where the shards of a test meet.
+/// The rendezvous of the shards of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendezvous {
-    /// `HOST:PORT` of shard 0, as the others connect to it.
+    /// `HOST:PORT` of shard 0, to which the other shards connect.
     pub place: String,
     pub port: u16,
-    /// The place is this machine alone: shard 0 listens nowhere else, and no key is needed.
+    /// True if the host is a loopback address: shard 0 listens nowhere else, and no key is needed.
     pub is_loopback: bool,
-    /// What all shards have to know.
+    /// A secret that all shards must know.
     pub key: Option<Secret>,
-    /// All shards have to be there, and ready, within this time.
+    /// The time within which all shards must connect and be ready.
     pub timeout: Nanos,
 }
 
-/// How long shards wait for each other if nothing else is said: pods may have to wait for nodes.
+/// How long shards wait for each other by default: pods may have to wait for nodes.
 const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(5 * 60);
 /// A shorter key can be guessed.
 const SHORTEST_KEY: usize = 16;
 
-/// Where to meet, if it is to be.
+/// Resolves the rendezvous, if it was asked for.
 pub(super) fn rendezvous(
     overrides: &Overrides,
     shard: Option<Shard>,
@@ -62,7 +62,7 @@ pub(super) fn rendezvous(
     Ok(Some(Rendezvous { place: place.to_owned(), port, is_loopback, key, timeout: limit }))
 }
 
-/// A name, an IPv4 address, or an IPv6 address in brackets.
+/// Returns true for a name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
@@ -75,13 +75,13 @@ fn port_of(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| is_digits && *port > 0)
 }
 
-/// Told by its text: a name may mean another address on each machine.
+/// Decides by the text alone: a name may mean another address on each machine.
 fn is_loopback(host: &str) -> bool {
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
     ip.map_or(host.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback())
 }
 
-/// The key of all shards: out of a file, or the environment's.
+/// Reads the key of all shards from a file, or from the environment.
 fn key(overrides: &Overrides, read: &mut Read<'_>) -> Result<Option<Secret>, PlanError> {
     const HINT: &str = ", such as the output of `head -c 32 /dev/urandom | base64`";
     let ids = ("rendezvous_key_file", "rendezvous_key");

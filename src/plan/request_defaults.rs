@@ -1,5 +1,5 @@
-//! Which API, path and model the requests use: what the profile says, and what `--api`, `--path`
-//! and `--model` put in its place.
+//! The API, path and model that requests use: those of the profile, or those that `--api`, `--path`
+//! and `--model` put in their place.
 
 use super::choice::{AUTO, Choice};
 use super::overrides::either;
@@ -11,7 +11,7 @@ use super::{Given, Origin, Overrides, PlanError, limits};
 use crate::api::{Api, Layout};
 use crate::mix::{Kind, Tokens};
 
-/// What flags and the environment say of every request, in place of what the profile says.
+/// Settings of flags and the environment that replace the profile's in every request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RequestDefaults<'a> {
     api: Option<(Choice, &'a Given)>,
@@ -20,22 +20,22 @@ pub(super) struct RequestDefaults<'a> {
     input_tokens: Option<(Tokens, &'a Given)>,
     output_tokens: Option<(Tokens, &'a Given)>,
     prompt_cache: Option<(Cache, &'a Given)>,
-    /// What flags say of bodies and answers.
+    /// Flags about bodies and responses.
     pub(super) flags: RequestFlags<'a>,
     retries: Option<&'a Given>,
-    /// The one model that the server has, for requests that name none.
+    /// The only model of the server, for requests that do not name one.
     found_model: Option<Given>,
     /// The models to choose from, if the server has several.
     choices: &'a [String],
     layout: Layout,
-    /// What the target is, as far as that is known.
+    /// The kind of the target, if it is known.
     kind: Option<ServerKind>,
-    /// Whether anybody has named a target.
+    /// True if the user has named a target.
     is_named: bool,
 }
 
 impl<'a> RequestDefaults<'a> {
-    /// What flags and the environment say, and what the target is known to be.
+    /// Reads flags and the environment, and the facts that are known about the target.
     pub(super) fn of(overrides: &'a Overrides, targets: &'a Targets) -> Result<Self, PlanError> {
         let endpoint = targets.endpoint.as_ref();
         let choice = |given: &'a Given| {
@@ -67,7 +67,7 @@ impl<'a> RequestDefaults<'a> {
         let kind = kind.or(found.map(|found| found.kind));
         let (path_prefix, query) = (&targets.first.path_prefix, &targets.first.query);
         let layout = match kind.map(|kind| kind.layout_at(path_prefix, query)).unwrap_or_default() {
-            // Nobody has a `/v1` below a `/v1`.
+            // Servers do not have a `/v1` below a `/v1`.
             _ if path_prefix.ends_with("/v1") => Layout::BelowV1,
             layout => layout,
         };
@@ -97,39 +97,40 @@ impl<'a> RequestDefaults<'a> {
         })
     }
 
-    /// The length of prompts instead of the profile's prompts.
+    /// Returns the length of prompts that replaces the profile's prompts.
     pub(super) fn input_tokens(&self, api: Api) -> Option<Tokens> {
         self.input_tokens.filter(|_| api.takes_flags()).map(|(tokens, _)| tokens)
     }
 
-    /// The token limit of answers instead of the profile's.
+    /// Returns the token limit of responses that replaces the profile's.
     pub(super) fn output_tokens(&self, api: Api) -> Option<Tokens> {
         self.output_tokens.filter(|_| api.generates()).map(|(tokens, _)| tokens)
     }
 
-    /// Whether prompts repeat, whatever the profile says.
+    /// Returns whether prompts repeat, if a flag sets it.
     pub(super) fn prompt_cache(&self) -> Option<Cache> {
         self.prompt_cache.map(|(cache, _)| cache)
     }
 
-    /// How often failed requests are sent again, whatever the profile says.
+    /// Returns how often failed requests are sent again, if a flag sets it.
     pub(super) const fn retries(&self) -> Option<&'a Given> {
         self.retries
     }
 
-    /// Whether there is a target that may be asked what it is, and something left to find out.
+    /// Returns true if there is a target that may be asked what it is, and something left to find
+    /// out.
     pub(super) fn asks_target(&self) -> bool {
         let can_be_asked = self.kind.is_none_or(ServerKind::can_be_asked);
         self.is_named && can_be_asked && !(self.path.is_some() && self.model.is_some())
     }
 
-    /// The header that carries the key where nobody says otherwise; none if each API has its own.
+    /// Returns the header that carries the key by default. `None` if each API has its own.
     pub(super) fn key_header(&self) -> Option<&'static str> {
         self.kind.and_then(|kind| kind.key_header)
     }
 
-    /// The APIs that a choice stands for. Of several with one path, such as `OpenAI`'s Responses and
-    /// `OpenResponses` on every server but llmsim, `auto` means the first only.
+    /// Returns the APIs that a choice stands for. If several APIs have one path, such as `OpenAI`'s
+    /// Responses and `OpenResponses` on every server but llmsim, `auto` means only the first one.
     pub(super) fn apis(&self, choice: Choice) -> Vec<Api> {
         let mut apis: Vec<Api> = Vec::new();
         for api in choice.apis() {
@@ -140,12 +141,12 @@ impl<'a> RequestDefaults<'a> {
         apis
     }
 
-    /// The path of an API where the profile names none.
+    /// Returns the path of an API if the profile does not name one.
     pub(super) fn default_path(&self, api: Api) -> String {
         api.path_in(self.layout)
     }
 
-    /// The models of a request where the profile names none.
+    /// Returns the models of a request if the profile does not name any.
     pub(super) fn default_models(&self, api: Api) -> Result<Vec<String>, PlanError> {
         if !self.choices.is_empty() {
             return Err(PlanError::Override {
@@ -165,35 +166,36 @@ impl<'a> RequestDefaults<'a> {
         })
     }
 
-    /// The API instead of the one as written. `None` leaves the request out: a built-in profile has it
-    /// for the simulator, and another server is meant. The requests of a file are sent as written.
+    /// Returns the API that replaces the one as written. `None` leaves the request out: a built-in
+    /// profile has it for the simulator, and another server is tested. The requests of a file are sent
+    /// as written.
     pub(super) fn choice(&self, written: Choice, is_built_in: bool) -> Option<Choice> {
         match self.api {
             _ if is_built_in && written.is_beside() && self.is_of_another_server() => None,
-            // What a profile describes is nothing else.
+            // A described API cannot be replaced.
             _ if written.is_described() => Some(written),
             Some((choice, _)) if written.generates() => Some(choice),
             _ => Some(written),
         }
     }
 
-    /// Whether an API or a path was named.
+    /// Returns true if an API or a path was named, or if the target is known not to be llmsim.
     pub(super) const fn is_of_another_server(&self) -> bool {
         matches!(self.api, Some((Choice::One(_), _))) || self.path.is_some() || !matches!(self.layout, Layout::Llmsim)
     }
 
-    /// The path instead of an API's own.
+    /// Returns the path that replaces an API's own.
     pub(super) fn path(&self, api: Api) -> Option<&'a str> {
         self.path.filter(|_| api.takes_flags()).map(|given| given.value.as_str())
     }
 
-    /// The model instead of those of the profile: of what generates, and of the question what a
-    /// model is.
+    /// Returns the model that replaces those of the profile, for APIs that take flags and for the
+    /// endpoint that describes a model.
     pub(super) fn model(&self, api: Api) -> Option<&'a str> {
         self.model.filter(|_| api.takes_flags() || api == Api::Model).map(|given| given.value.as_str())
     }
 
-    /// Something is left to be sent, and one path is of one API.
+    /// Checks that requests are left to send, and that a given path is the path of one API only.
     pub(super) fn check(&self, kinds: &[Kind]) -> Result<(), PlanError> {
         let given = self.api.map(|(_, given)| given).or(self.path);
         if let (true, Some(given)) = (kinds.is_empty(), given) {
@@ -209,7 +211,7 @@ impl<'a> RequestDefaults<'a> {
         Ok(())
     }
 
-    /// What was given for this API, by the key of a request that it stands for.
+    /// Returns the flags that apply to this API, each with the key of a request that it replaces.
     pub(super) fn given(&self, api: Api) -> impl Iterator<Item = (&'static str, &'a Given)> {
         let spoken = self.api.map(|(_, given)| given).filter(|_| api.generates());
         let path = self.path.filter(|_| self.path(api).is_some());
@@ -232,7 +234,7 @@ impl<'a> RequestDefaults<'a> {
     }
 }
 
-/// `512` or `16..4096`.
+/// Parses `512` or `16..4096`.
 fn tokens(given: &Given, most: u32) -> Result<Tokens, PlanError> {
     let limits = 1..=u64::from(most);
     let part = |text: &str| given.part(text, |given| given.whole(&limits)).map(|n| n as u32);
@@ -246,7 +248,7 @@ fn tokens(given: &Given, most: u32) -> Result<Tokens, PlanError> {
     Ok(Tokens::Uniform { min, max })
 }
 
-/// The first few of many names.
+/// Joins names, but only the first few of many.
 fn shortened(names: &[String]) -> String {
     const MOST: usize = 10;
     let more = names.len().saturating_sub(MOST);
@@ -254,15 +256,15 @@ fn shortened(names: &[String]) -> String {
     if more == 0 { first } else { format!("{first}, and {more} more") }
 }
 
-/// What a path has to be.
+/// The form of a path, for messages.
 pub(super) const PATH: &str = "a path that starts with / and has no spaces";
 
-/// Whether it can be the path of a request.
+/// Returns true if it can be the path of a request.
 pub(super) fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
 }
 
-/// Whether it can be the name of a model.
+/// Returns true if it can be the name of a model.
 pub(super) fn is_model(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(char::is_control)
 }

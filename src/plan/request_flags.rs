@@ -1,4 +1,4 @@
-//! What flags say of each request's body and answer, in place of what the profile says.
+//! Flags about each request's body and response, which replace the profile's settings.
 
 use super::choice::Choice;
 use super::overrides::either;
@@ -11,14 +11,14 @@ use std::cmp::Ordering;
 /// Fields of a body that have a flag of their own.
 const OWN_FLAGS: [(&str, &str); 2] = [("stream", "--stream or --no-stream"), ("model", "--model")];
 
-/// Names of the token limit, and the word that leaves the name to be found out.
+/// Names of the token limit, and the word that leaves its name to be found out.
 const LIMIT_AUTO: (&str, Option<LimitName>) = ("auto", None);
 const LIMIT_NAMES: [(&str, Option<LimitName>); 2] = {
     let [usual, newer] = LimitName::ALL;
     [(usual.name(), Some(usual)), (newer.name(), Some(newer))]
 };
 
-/// A yes or no, and what said so.
+/// A yes or no, and its origin.
 type Said<'a> = Option<(bool, &'a Given)>;
 
 /// The flags, as far as they were given.
@@ -26,7 +26,8 @@ type Said<'a> = Option<(bool, &'a Given)>;
 pub(super) struct RequestFlags<'a> {
     stream: Said<'a>,
     include_usage: Said<'a>,
-    /// Whether the server is known, so that a stream can be asked for its usage unless it says not to.
+    /// True if the server is known. Its streams are then asked for their usage, unless a setting
+    /// forbids it.
     knows_server: bool,
     check_usage: Said<'a>,
     limit_name: Option<(Option<LimitName>, &'a Given)>,
@@ -35,7 +36,7 @@ pub(super) struct RequestFlags<'a> {
 }
 
 impl<'a> RequestFlags<'a> {
-    /// `knows_server`: whether it is known what the target is.
+    /// Reads the flags. `knows_server` is true if it is known what the target is.
     pub(super) fn of(overrides: &'a Overrides, knows_server: bool) -> Result<Self, PlanError> {
         let switch = |yes, no, what: &str| -> Result<Said<'a>, PlanError> {
             let (yes, no) = (overrides.yes(yes)?, overrides.yes(no)?);
@@ -56,10 +57,12 @@ impl<'a> RequestFlags<'a> {
         })
     }
 
-    /// The requests of the profile that are left, as they are then, each with its number there.
+    /// Returns the profile's requests that are kept, after the flags were applied, each with its
+    /// index in the profile.
     ///
-    /// A profile that has requests of the wanted sort, streamed or not, keeps those only: its others
-    /// would be the same under another name. If it has none, all of them become so.
+    /// If some of the requests that generate are of the wanted sort, streamed or not, only those
+    /// are kept: the others would be the same under another name. If none is, all of them are
+    /// converted.
     pub(super) fn requests(&self, written: &ProfileFile) -> Result<Vec<(usize, Request)>, PlanError> {
         let all = written.profile.requests.iter().cloned().enumerate();
         let Some((wanted, given)) = self.stream else { return Ok(all.collect()) };
@@ -72,8 +75,8 @@ impl<'a> RequestFlags<'a> {
         let mut kept = Vec::new();
         for (index, mut request) in all {
             if is_other(&request) {
-                // What goes over a WebSocket is always streamed.
-                // What comes of an API that a profile describes is as it is.
+                // A request over a WebSocket is always streamed. The responses of a described API
+                // are as described.
                 if has_wanted || request.websocket || request.response.is_some() {
                     continue;
                 }
@@ -89,19 +92,19 @@ impl<'a> RequestFlags<'a> {
         Ok(kept)
     }
 
-    /// Whether a stream is asked for its usage when nobody says.
+    /// Returns true if a stream is asked for its usage by default.
     pub(super) const fn asks_known_servers(&self) -> bool {
         self.knows_server
     }
 
-    /// Whether a stream is asked for its usage: what is said here, else what `written` says.
+    /// Returns whether a stream is asked for its usage: as a flag says, or else as `written` says.
     pub(super) fn include_usage(&self, written: Option<bool>) -> Option<bool> {
         self.include_usage.map(|(yes, _)| yes).or(written)
     }
 
-    /// Whether what is said of usage beside the body beats what the body says: a flag beats the
-    /// environment, and both beat the profile. The error is a flag that is of the same rank as the
-    /// body; none if both stand in the profile.
+    /// Returns true if the flag on usage beats the body. A flag beats the environment, and both
+    /// beat the profile. The error is a flag of the same rank as the body. It is `None` if both are
+    /// set in the profile.
     pub(super) fn beats_body(&self) -> Result<bool, Option<&'a Given>> {
         let rank = |given: Option<&Given>| given.map_or(0, |given| 1 + u8::from(given.is_flag()));
         let asked = self.include_usage.map(|(_, given)| given);
@@ -113,23 +116,23 @@ impl<'a> RequestFlags<'a> {
         }
     }
 
-    /// Whether a plain answer without usage fails.
+    /// Returns true if a response without usage fails, unless it is streamed.
     pub(super) fn check_usage(&self, written: Option<bool>) -> bool {
         self.check_usage.map(|(yes, _)| yes).or(written).unwrap_or(true)
     }
 
-    /// Under which name chat completions carry their token limit: none to find out. `written` is
-    /// what the profile says.
+    /// Returns the field of chat completions that carries the token limit. `None` if it is to be
+    /// found out. `written` is the profile's setting.
     pub(super) fn limit_name(&self, written: Option<LimitName>) -> Option<LimitName> {
         self.limit_name.map_or(written, |(name, _)| name)
     }
 
-    /// The fields of every body, which win over the profile's.
+    /// Returns the fields of every body. They beat the profile's.
     pub(super) const fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
 
-    /// What was given for this API, by the key of a request that it stands for.
+    /// Returns the flags that apply to this API, each with the key of a request that it replaces.
     pub(super) fn given(&self, api: Api) -> impl Iterator<Item = (&'static str, &'a Given)> + use<'a> {
         let said = |said: Said<'a>, applies: bool| said.map(|(_, given)| given).filter(|_| applies);
         [
@@ -143,8 +146,8 @@ impl<'a> RequestFlags<'a> {
         .filter_map(|(key, given)| Some((key, given?)))
     }
 
-    /// Refuses what was typed for this run and has no effect on it. `bills_on_request`: whether
-    /// there is a stream that can be asked for its usage.
+    /// Refuses flags that were typed for this run but have no effect on it. `bills_on_request` is
+    /// true if any stream can be asked for its usage.
     pub(super) fn check(&self, bills_on_request: bool) -> Result<(), PlanError> {
         match self.include_usage {
             Some((true, given)) if given.is_flag() && !bills_on_request => {
@@ -155,18 +158,18 @@ impl<'a> RequestFlags<'a> {
     }
 }
 
-/// Whether its responses are streamed.
+/// Returns true if its responses are streamed.
 fn is_streamed(request: &Request) -> bool {
     let by_framing = request.response.as_ref().is_some_and(|response| response.framing != "json");
     request.stream || request.websocket || by_framing
 }
 
-/// Whether its API generates.
+/// Returns true if its API generates tokens.
 fn generates(request: &Request) -> bool {
     Choice::from_name(&request.api).is_some_and(Choice::generates)
 }
 
-/// A request that becomes a plain one has no token to leave at.
+/// Checks that a request can be converted: without a stream, a user cannot leave after some tokens.
 fn check_conversion(request: &Request, index: usize, given: &Given) -> Result<(), PlanError> {
     for (name, leave) in [("cancel", &request.cancel), ("drop", &request.drop)] {
         if leave.as_ref().is_some_and(|leave| leave.after_tokens.is_some()) {
@@ -177,7 +180,7 @@ fn check_conversion(request: &Request, index: usize, given: &Given) -> Result<()
     Ok(())
 }
 
-/// `K=V` each; V is JSON, or a text where it is none.
+/// Parses fields, each written `K=V`. V is JSON, or else a text.
 fn fields(given: &[Given]) -> Result<Map<String, Value>, PlanError> {
     let mut fields = Map::new();
     for one in given {

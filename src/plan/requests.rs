@@ -1,11 +1,11 @@
-//! One line for each request: `--requests` and what goes with it.
+//! The file with one line for each request: `--requests` and its options.
 
 use super::noted::{flag, noted};
 use super::output::Output;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError};
 
-/// Most of which one is chosen.
+/// The most requests of which one is chosen.
 const MOST_IN: u64 = 1_000_000_000;
 
 /// A file with a line for each request.
@@ -19,20 +19,20 @@ pub struct RequestsFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestsFormat {
     Csv,
-    /// JSON, an object a line.
+    /// JSON, one object per line.
     JsonLines,
 }
 
-/// Which requests are recorded, and how.
+/// The choice of the requests to record, and their details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Records {
-    /// One request in so many, by its seeded number; 1 for all.
+    /// One request in this many is recorded, chosen by its seeded number. 1 records all.
     pub one_in: u64,
-    /// Whether every gap between tokens is recorded, too.
+    /// True if every gap between tokens is recorded, too.
     pub gaps: bool,
 }
 
-/// Where the lines go, if anybody wants them.
+/// Resolves the destination of the lines, if it was asked for.
 pub(super) fn file(given: &Overrides, changed: &mut Changed) -> Result<Option<RequestsFile>, PlanError> {
     let Some(given) = noted("requests", given.one("requests"), changed) else { return Ok(None) };
     if given.value == "-" {
@@ -51,7 +51,7 @@ pub(super) fn file(given: &Overrides, changed: &mut Changed) -> Result<Option<Re
     Ok(Some(RequestsFile { place: Output::File(path), format, gzip }))
 }
 
-/// What the workers keep for it.
+/// Resolves what the workers record for it.
 pub(super) fn records(given: &Overrides, changed: &mut Changed) -> Result<Option<Records>, PlanError> {
     let gaps = flag("requests_tokens", given, changed)?;
     let sample = noted("requests_sample", given.one("requests_sample"), changed);
@@ -65,7 +65,7 @@ pub(super) fn records(given: &Overrides, changed: &mut Changed) -> Result<Option
     Ok(Some(Records { one_in: sample.map_or(Ok(1), one_in)?, gaps }))
 }
 
-/// `1/N`
+/// Parses `1/N`.
 fn one_in(given: &Given) -> Result<u64, PlanError> {
     let n = given.value.trim().strip_prefix("1/").and_then(|n| n.parse().ok());
     let n = n.filter(|n| (1..=MOST_IN).contains(n));

@@ -18,32 +18,32 @@ use crate::server::Spec;
 use crate::units::Nanos;
 use std::path::{Path, PathBuf};
 
-/// A plan, how its results are shown, and where every value came from.
+/// A plan, how its results are shown, and the origin of every value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     pub plan: Plan,
     pub presentation: Presentation,
-    /// Every value with its source, for `--show-config`.
+    /// Every value with its origin, for `--show-config`.
     pub settings: Vec<show::Setting>,
 }
 
-/// What a plan is made for.
+/// The purpose of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Run,
     /// Many runs, whose load the command varies. The profile's own load is not changed, and a
-    /// single run's verdict is not asked for: flags about either are not read, so that no such
-    /// command can offer them.
+    /// single run's verdict does not exist. Flags about either are not read, so commands with this
+    /// purpose must not offer them.
     Steps,
 }
 
-/// Makes a plan of a profile (a built-in one's name, or a file that ends in `.toml` or has a `/`)
-/// and what flags and the environment say. Files are read by `read`.
+/// Resolves a profile (the name of a built-in one, or a file that ends in `.toml` or contains a
+/// `/`), flags and the environment into a plan. `read` reads the files.
 pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Result<Resolved, PlanError> {
     resolve_for(Purpose::Run, profile, overrides, read)
 }
 
-/// As [`resolve`], for a purpose.
+/// Does the same as [`resolve`], for a purpose.
 pub fn resolve_for(
     purpose: Purpose,
     profile: &str,
@@ -130,14 +130,14 @@ fn seed(overrides: &Overrides, changed: &mut Changed) -> Result<u64, PlanError> 
     given.map_or(Ok(limits::DEFAULT_SEED), |given| given.whole(&(0..=u64::MAX)))
 }
 
-/// What the user is told about files and URLs.
+/// Returns the notes for the user on files and URLs.
 fn notes(trace: Option<&TraceFile<'_>>, plan: &Plan, endpoint: Option<&target::Endpoint>) -> Vec<String> {
     let sources = plan.sources.iter().filter(|source| !source.is_trace).map(RowSource::told);
     trace.map(TraceFile::told).into_iter().chain(sources).chain(endpoint.map(target::Endpoint::told)).collect()
 }
 
-/// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has
-/// opened may have a think time, which then has no meaning.
+/// Refuses a think time in an open loop, where it has no meaning. A closed profile that `--rate`
+/// has opened may have one: it is ignored.
 fn no_think_time(written: &ProfileFile, overrides: &Overrides, single: &Overrides) -> Result<ThinkTime, PlanError> {
     const WHY: &str = "cannot be used with open-loop load, where requests start at a fixed rate";
     match (overrides.one("think_time"), &written.profile.think_time) {
@@ -147,7 +147,7 @@ fn no_think_time(written: &ProfileFile, overrides: &Overrides, single: &Override
     }
 }
 
-/// The profile's name, its text, and the folder that its files are looked for in.
+/// Returns the profile's name, its text, and the folder where its files are looked for.
 fn load_profile(profile: &str, read: &mut Read<'_>) -> Result<(String, ProfileFile, PathBuf), PlanError> {
     let path = Path::new(profile);
     let is_file = profile.contains('/') || path.extension().is_some_and(|extension| extension == "toml");
@@ -188,12 +188,12 @@ fn think_time(written: &ProfileFile, overrides: &Overrides, changed: &mut Change
     }
 }
 
-/// Shortest and longest, if they are in that order.
+/// Returns the range, if its ends are in order.
 fn range(min: Nanos, max: Nanos) -> Option<ThinkTime> {
     (min <= max).then_some(ThinkTime { min, max })
 }
 
-/// Extra headers of every request.
+/// Reads the extra headers of every request.
 fn extra_headers(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, String)>, PlanError> {
     if let Some(first) = given.first() {
         changed.insert("headers".to_owned(), first.origin.clone());
@@ -205,8 +205,8 @@ fn extra_headers(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, 
             limits::MAX_HEADERS
         )));
     }
-    // A header may carry a secret, so the message must not repeat it as messages on other values
-    // do.
+    // A header may carry a secret, so its message must not repeat the value, unlike those on other
+    // values.
     given.iter().map(|given| headers::line(&given.value).map_err(|problem| given.unusable(problem))).collect()
 }
 

@@ -1,21 +1,21 @@
-//! Whether failed requests are sent again: as written, or as `--retries` says → [`Retries`].
+//! Retries of failed requests: as written, or as `--retries` sets them → [`Retries`].
 
 use super::profile::{ProfileFile, Request, WrittenRetries};
 use super::{Given, PlanError, limits};
 use crate::api::Api;
 use crate::mix::{Retries, RetryPolicy};
 
-/// Retries if the profile names a policy only, as the SDKs have it.
+/// Retries if the profile only names a policy, as in the SDKs.
 const SDK_RETRIES: u64 = 2;
 
-/// What is asked for: a number, and maybe a policy.
+/// Retries as written: a number, and maybe a policy.
 struct Asked<'a> {
     written: &'a WrittenRetries,
     key: String,
 }
 
-/// The retries of one kind of request, which stands at `key`. The request's own come before the
-/// profile's, and `flag` changes how many there are.
+/// Resolves the retries of one kind of request, which is written at `key`. The request's own beat
+/// the profile's, and `flag` replaces their number.
 pub(super) fn retries(
     written: &ProfileFile,
     request: &Request,

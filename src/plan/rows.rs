@@ -1,4 +1,4 @@
-//! Files of rows that a plan names: opened, hashed while they are read, and each read once.
+//! Files of rows that a plan names: opened, hashed while they are read, and read only once.
 
 use super::error::shown;
 use super::{PlanError, Read, limits};
@@ -11,29 +11,29 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What may be set in whole bodies.
+/// The fields that may be set in whole bodies.
 const PATCHES: [&str; 2] = ["model", "stream"];
 
-/// What is known of a file of rows that was read.
+/// The facts about a file of rows that was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowSource {
     /// The kind of request that sends them.
     pub kind: String,
     pub path: PathBuf,
-    /// Of its bytes, in hex.
+    /// Hash of the file's bytes, in hex.
     pub sha256: String,
     pub bytes: u64,
     pub facts: Facts,
     pub order: Order,
-    /// Names of what is set in whole bodies.
+    /// Names of the fields that are set in whole bodies.
     pub patch: Vec<String>,
-    /// It is a trace, whose rows have instants.
+    /// True if it is a trace, whose rows have instants.
     pub is_trace: bool,
     pub rows: Arc<Rows>,
 }
 
 impl RowSource {
-    /// What was read, in one line.
+    /// Describes the file in one line.
     pub(super) fn told(&self) -> String {
         let Facts { format, rows, unused, .. } = &self.facts;
         let (path, sent, all) = (self.path.display(), self.rows.len(), plural(*rows, "row"));
@@ -50,21 +50,21 @@ impl RowSource {
     }
 }
 
-/// Where rows lie that do not fit into memory; nothing if all do.
+/// Describes where rows are stored that do not fit into memory. Empty if all fit.
 pub(super) fn told_spooled(rows: &Rows) -> String {
     rows.spooled_bytes().map_or(String::new(), |bytes| {
         format!("; they do not fit into --dataset-memory, so {} MB of them lie in a temporary file", bytes / 1_000_000)
     })
 }
 
-/// In which order rows are sent.
+/// The order in which rows are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As in the file, again and again.
+    /// In the order of the file, again and again.
     Sequential,
-    /// In an order drawn from the seed, again and again.
+    /// In an order that is drawn from the seed, again and again.
     Shuffled,
-    /// As in the file, until the last one was sent.
+    /// In the order of the file, until the last row was sent.
     Once,
 }
 
@@ -72,7 +72,7 @@ impl Order {
     pub(super) const ALL: [(&'static str, Self); 3] =
         [("sequential", Self::Sequential), ("shuffled", Self::Shuffled), ("once", Self::Once)];
 
-    /// Its name in profiles.
+    /// Returns its name in profiles.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sequential => "sequential",
@@ -94,8 +94,8 @@ pub(super) struct RowData {
 }
 
 impl RowData {
-    /// Whether another kind of request of the same form might send other rows, or other bytes: what
-    /// is whole has to agree with its kind.
+    /// Returns true if another kind of request of the same form might send other rows or other
+    /// bytes: whole bodies have to agree with their kind.
     fn depends_on_kind(&self) -> bool {
         let Facts { format, unused, .. } = &self.facts;
         match format {
@@ -107,12 +107,12 @@ impl RowData {
     }
 }
 
-/// The options that matter to rows that are no whole bodies.
+/// Returns the options that matter to rows that are not whole bodies.
 fn shared(options: &Options) -> Options {
     Options { stream: false, patch_stream: false, patch_model: None, url_end: "", ..options.clone() }
 }
 
-/// Why a file of rows cannot be used.
+/// The reason why a file of rows cannot be used.
 #[derive(Debug)]
 pub(super) enum RowProblem {
     Unreadable(io::Error),
@@ -120,7 +120,7 @@ pub(super) enum RowProblem {
 }
 
 impl RowProblem {
-    /// The problem with a file that `place` names: a flag, or a key of a profile.
+    /// Converts it into the error for a file that `place` names: a flag, or a key of a profile.
     pub(super) fn into_error(self, place: String, path: &Path) -> PlanError {
         match self {
             Self::Unreadable(error) => {
@@ -136,7 +136,7 @@ impl RowProblem {
     }
 }
 
-/// Reads files of rows. One that several requests name in the same way is read once.
+/// Reads files of rows. A file that several requests name in the same way is read once.
 #[derive(Debug, Default)]
 pub(super) struct RowFiles {
     read: Vec<(PathBuf, Options, RowData)>,
@@ -163,7 +163,7 @@ impl RowFiles {
         options.size = Some(file.size);
         let mut input = BufReader::with_capacity(limits::ROW_READ_BYTES, Hashed::new(file.input));
         let loaded = dataset::load(&mut input, &options, &mut || read.spool()).map_err(RowProblem::Bad)?;
-        // What stands behind the last row, such as the end of a compressed file.
+        // Reads the bytes after the last row, such as the end of a compressed file.
         io::copy(&mut input, &mut io::sink()).map_err(RowProblem::Unreadable)?;
         let Hashed { hash, bytes, .. } = input.into_inner();
         if bytes != file.size {
@@ -188,7 +188,7 @@ impl RowFiles {
     }
 }
 
-/// Hashes and counts what passes.
+/// Hashes and counts the bytes that are read.
 struct Hashed {
     input: Box<dyn BufRead>,
     hash: Sha256,
@@ -210,7 +210,7 @@ impl io::Read for Hashed {
     }
 }
 
-/// How rows are read for a kind of request.
+/// Returns how rows are read for a kind of request.
 pub(super) fn options(kind: &Kind, patch: &[String], most_memory: u64) -> Result<Options, String> {
     let patches = |name: &str| patch.iter().any(|patch| patch == name);
     let patch_model = match (patches("model"), kind.models.as_slice()) {
@@ -238,8 +238,8 @@ pub(super) fn options(kind: &Kind, patch: &[String], most_memory: u64) -> Result
     })
 }
 
-/// Refuses rows that a kind of request cannot send: a body that is sent as it stands is no message
-/// of a WebSocket, and a request either has a token limit or has none.
+/// Refuses rows that a kind of request cannot send. A body that is sent unchanged is not a message
+/// of a WebSocket. And a kind of request has a token limit in all its requests, or in none.
 pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
     if let (None, Some(row)) = (kind.max_tokens, rows.without_output_tokens()) {
         let row = row + 1;
@@ -265,7 +265,7 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
     Ok(())
 }
 
-/// Where an API has its prompt.
+/// Returns the form of an API's prompts.
 pub(super) const fn form(api: Api) -> Form {
     match api {
         Api::AnthropicMessages | Api::AnthropicCountTokens => Form::SystemApart,
@@ -275,7 +275,7 @@ pub(super) const fn form(api: Api) -> Form {
     }
 }
 
-/// How the paths of an API end, whatever stands before.
+/// Returns the end of an API's paths, which is the same on all servers.
 const fn url_end(api: Api) -> &'static str {
     match api {
         Api::OpenaiResponses | Api::Openresponses => "/responses",
@@ -289,7 +289,7 @@ const fn url_end(api: Api) -> &'static str {
     }
 }
 
-/// The format of that name.
+/// Returns the format with this name.
 pub(super) fn format(name: &str) -> Result<Option<Format>, String> {
     if name == "auto" {
         return Ok(None);
@@ -300,7 +300,7 @@ pub(super) fn format(name: &str) -> Result<Option<Format>, String> {
     })
 }
 
-/// What shall be set in whole bodies.
+/// Checks the fields to set in whole bodies.
 pub(super) fn patch(names: Vec<String>) -> Result<Vec<String>, String> {
     match names.iter().find(|name| !PATCHES.contains(&name.as_str())) {
         Some(other) => Err(format!("cannot set '{}': expected model, stream or both", shown(other))),
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
     use crate::plan::{Files, RowFile};
 
-    /// A file that is said to be of another size than it is.
+    /// A file that is reported with another size than it has.
     struct Changing {
         text: &'static str,
         size: u64,
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(shrunk, "f: was changed while it was read: expected its 100 bytes, and 16 came; copy it first");
         assert!(load(3).expect_err("longer").contains("expected its 3 bytes, and 16 came"));
         let data = load(TEXT.len() as u64).expect("as it was");
-        // What `sha256sum` says.
+        // The output of `sha256sum`.
         let sha256 = "14dcaf3131e03e7f848b4f9562fc4a3ceb6c590594585a52aecfaeb5e406adec";
         assert_eq!((data.bytes, data.sha256.as_str(), data.rows.len()), (16, sha256, 1));
     }

@@ -6,8 +6,8 @@ use super::{Given, Overrides, PlanError, limits, noted};
 use crate::metrics::{Metric, Rate};
 use crate::threshold::{self, Rule};
 
-/// What has to hold: the profile's thresholds, unless they are left out, and those that were typed.
-/// `kinds` are the names of the mix.
+/// Returns the rules that must hold: the profile's thresholds, unless they are left out, and those
+/// that were typed. `kinds` are the names of the mix.
 pub(super) fn thresholds(
     written: &ProfileFile,
     overrides: &Overrides,
@@ -27,9 +27,9 @@ pub(super) fn thresholds(
     check_count(written, "thresholds", rules)
 }
 
-/// A rule as typed: `METRIC EXPRESSION`.
+/// Parses a rule as typed: `METRIC EXPRESSION`.
 pub(crate) fn typed(given: &Given, kinds: &[String]) -> Result<Rule, PlanError> {
-    // A selector may hold anything but a blank: the first one is the border.
+    // A selector may contain anything but a blank, so the first blank ends the metric.
     let (metric, expression) = given
         .value
         .trim()
@@ -38,17 +38,18 @@ pub(crate) fn typed(given: &Given, kinds: &[String]) -> Result<Rule, PlanError> 
     threshold::parse(metric, expression, kinds).map_err(|error| given.wrong(error))
 }
 
-/// What a rule is noted as, if it was typed.
+/// Returns the key under which a typed rule is noted.
 pub(super) fn key_of(table: &str, rule: &Rule) -> String {
     format!("{} {}", key(table, &rule.key()), rule.expression)
 }
 
-/// Goodput is the share of the requests that kept to goals.
+/// Returns true for a rule on goodput without goals: goodput is the share of requests that meet
+/// them.
 fn is_without_goals(rule: &Rule, written: &ProfileFile) -> bool {
     rule.metric == Metric::Rate(Rate::Goodput) && written.profile.slo.is_empty()
 }
 
-/// Goes after a metric.
+/// Follows the name of a metric in messages.
 const NEEDS_GOALS: &str = "needs latency goals: add a table [slo] with goals such as ttft = \"<500ms\"";
 
 fn of_profile(written: &ProfileFile, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
@@ -84,7 +85,7 @@ fn of_profile(written: &ProfileFile, kinds: &[String]) -> Result<Vec<Rule>, Plan
     Ok(rules)
 }
 
-/// What a single request should keep to.
+/// Returns the latency goals of single requests.
 pub(super) fn goals(written: &ProfileFile, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
     let mut rules = Vec::new();
     for (metric, expressions) in &written.profile.slo {
@@ -97,7 +98,7 @@ pub(super) fn goals(written: &ProfileFile, kinds: &[String]) -> Result<Vec<Rule>
     check_count(written, "slo", rules)
 }
 
-/// The key of a metric below a table.
+/// Returns the key of a metric in a table.
 fn key(table: &str, metric: &str) -> String {
     format!("{table}.{metric}")
 }

@@ -1,9 +1,9 @@
-//! A shape of another size: more users, or another length.
+//! Changes the size of a shape: its number of users, or its length.
 
 use crate::load::{Arrivals, Shape};
 use crate::units::Nanos;
 
-/// Sets the number of users; ramps keep their form, and their peak becomes that number.
+/// Sets the number of users. Ramps keep their form, and their peak becomes that number.
 pub(super) fn set_vus(shape: &mut Shape, users: u32) {
     let peak = shape.peak_vus();
     match shape {
@@ -27,7 +27,7 @@ pub(super) fn set_vus(shape: &mut Shape, users: u32) {
     }
 }
 
-/// `vus × users / peak`, rounded; what had users keeps at least one.
+/// Returns `vus × users / peak`, rounded. It is at least one, unless `vus` is zero.
 pub(super) fn scale(vus: u32, users: u32, peak: u32) -> u32 {
     if vus == 0 {
         return 0;
@@ -36,7 +36,7 @@ pub(super) fn scale(vus: u32, users: u32, peak: u32) -> u32 {
     ((2 * vus * users + peak) / (2 * peak)).max(1) as u32
 }
 
-/// Sets the length of a test that runs by time; stages keep their proportions, and add up to it
+/// Sets the length of a test that runs by time. Stages keep their proportions, and add up to it
 /// exactly.
 pub(super) fn set_duration(shape: &mut Shape, length: Nanos) {
     let old = u128::from(shape.end().0);
@@ -45,8 +45,8 @@ pub(super) fn set_duration(shape: &mut Shape, length: Nanos) {
         Shape::RampingVus { stages, .. }
         | Shape::ConstantArrivalRate(Arrivals { stages, .. })
         | Shape::RampingArrivalRate(Arrivals { stages, .. }) => {
-            // The ends of the stages are scaled, not their lengths: so no rounding error is left
-            // over.
+            // The ends of the stages are scaled, not their lengths, so that rounding errors do not
+            // add up.
             let scaled = |at: u128| (at * u128::from(length.0) / old) as u64;
             let mut at = 0;
             for stage in stages {

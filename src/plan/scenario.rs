@@ -1,11 +1,11 @@
-//! Scenarios that llmsim shall play: as written → [`Scenario`].
+//! Scenarios that llmsim is asked to play: as written → [`Scenario`].
 
 use super::profile::{ProfileFile, Request, WrittenScenario};
 use super::{PlanError, limits};
 use crate::api::Api;
 use crate::mix::Scenario;
 
-/// The scenario of one kind of request, which stands at `key`.
+/// Resolves the scenario of one kind of request, which is written at `key`.
 pub(super) fn scenario(
     written: &ProfileFile,
     request: &Request,

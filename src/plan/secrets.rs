@@ -1,4 +1,4 @@
-//! What of a plan must never be shown, wherever it turns up.
+//! The secrets of a plan, which must never be shown anywhere.
 
 use super::headers::is_secret;
 use super::keys::{forms, password};
@@ -6,8 +6,8 @@ use super::{Credentials, Kind, Plan, Scrape, Target};
 use crate::redact::Redactor;
 use serde_json::Value;
 
-/// Header fields whose values are no secrets, whatever they are: hiding `application/json` would
-/// hide half of a message.
+/// Header fields whose values are never secrets: hiding `application/json` would hide half of a
+/// message.
 const KNOWN: [&str; 9] = [
     "accept",
     "accept-encoding",
@@ -19,12 +19,12 @@ const KNOWN: [&str; 9] = [
     "referer",
     "user-agent",
 ];
-/// A value of a header that is shorter is a name: a team, a region.
+/// Shorter values of a header are names, of a team or a region.
 const SHORTEST_VALUE: usize = 6;
-/// A parameter of a query, or a part of a path, that is as long as this is a key, whatever it is
-/// called.
+/// A parameter of a query, or a part of a path, that is at least as long as this is a key, whatever
+/// its name is.
 const LONG_PARAMETER: usize = 16;
-/// A text in a body that is shorter, and is not itself called a secret, is a word: `string`.
+/// Shorter texts in a body are words, like `string`, unless their own name is that of a secret.
 const SHORTEST_IN_BODY: usize = 8;
 
 impl Plan {
@@ -38,13 +38,13 @@ impl Plan {
         self.hiding(self.headers_that(hides))
     }
 
-    /// The same, but of headers only those that are called secrets: their owner looks at the
-    /// requests.
+    /// Does the same, but of headers it hides only those that are called secrets: their owner looks
+    /// at the requests.
     pub fn redactor_for_owner(&self) -> Redactor {
         self.hiding(self.headers_that(|name, _| is_secret(name)))
     }
 
-    /// Hides values of headers, and everything else that is a secret or becomes one.
+    /// Hides these values of headers, and everything else that is a secret or becomes one.
     fn hiding(&self, headers: Vec<String>) -> Redactor {
         let all = self.credentials().into_iter().chain(headers).chain(self.in_requests());
         Redactor::new(all).learning(self.credentials.keys.learned())
@@ -73,7 +73,7 @@ impl Plan {
         self.mix.kinds.iter().chain(&self.endpoints)
     }
 
-    /// Keys in the queries of paths and targets: `/v1/chat?api_key=…`.
+    /// Returns keys in the queries of paths and targets: `/v1/chat?api_key=…`.
     fn parameters(&self) -> Vec<String> {
         let queries = self.kinds().filter_map(|kind| kind.path.split_once('?')).map(|(_, query)| query);
         let queries = queries.chain(self.targets().map(|target| target.query.as_str()));
@@ -84,7 +84,8 @@ impl Plan {
         queries.flat_map(in_query).chain(metrics.into_iter().flat_map(elsewhere)).collect()
     }
 
-    /// Texts in bodies that stand below a name of a secret: `{"auth": {"user_key": "…"}}`.
+    /// Returns texts in bodies that stand below the name of a secret: `{"auth": {"user_key":
+    /// "…"}}`.
     fn in_bodies(&self) -> Vec<String> {
         let mut texts = Vec::new();
         for (name, value) in self.kinds().flat_map(|kind| &kind.body) {
@@ -94,15 +95,15 @@ impl Plan {
     }
 }
 
-/// What may be a key in a URL other than the target's. Parts of the target's own path name models
-/// and deployments, and are as long.
+/// Returns the possible keys in a URL other than the target's. Parts of the target's own path are
+/// as long, but name models and deployments.
 pub(super) fn elsewhere(url: &Target) -> Vec<String> {
     let parts = url.path_prefix.split('/').filter(|part| part.len() >= LONG_PARAMETER);
     let parts = parts.flat_map(|part| [part.to_owned(), decoded(part)]);
     in_query(&url.query).into_iter().chain(parts).collect()
 }
 
-/// What may be a key in a query, as it is written and as it is meant. One without a name is judged
+/// Returns the possible keys in a query, as written and decoded. A value without a name is judged
 /// by its length.
 fn in_query(query: &str) -> Vec<String> {
     let parameters = query.split('&').map(|parameter| parameter.split_once('=').unwrap_or(("", parameter)));
@@ -110,9 +111,9 @@ fn in_query(query: &str) -> Vec<String> {
     hidden.flat_map(|(_, value)| [value.to_owned(), decoded(value)]).collect()
 }
 
-/// Adds what may be a key in a value of a body. `named` is whether its own name is that of a secret,
-/// `below` whether another name above it is: there may be a JSON schema below it, whose words are no
-/// secrets.
+/// Adds the possible keys in a value of a body. `named` is true if its own name is that of a
+/// secret. `below` is true if a name above it is: a JSON schema may stand below that name, and its
+/// words are not secrets.
 fn in_value(value: &Value, named: bool, below: bool, texts: &mut Vec<String>) {
     let is_key = |text: &str| text.len() >= SHORTEST_IN_BODY && !text.contains(char::is_whitespace);
     match value {
@@ -125,7 +126,7 @@ fn in_value(value: &Value, named: bool, below: bool, texts: &mut Vec<String>) {
     }
 }
 
-/// A value of a query without its escapes.
+/// Decodes the escapes of a value in a query.
 fn decoded(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();

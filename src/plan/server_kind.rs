@@ -1,4 +1,4 @@
-//! Kinds of servers: one row each says what they do otherwise.
+//! Kinds of servers. Each row describes how one differs.
 
 use super::{Given, Origin, PlanError};
 use crate::api::Layout;
@@ -6,12 +6,12 @@ use crate::api::Layout;
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerKind {
-    /// As `--server` has it.
+    /// Its name for `--server`.
     pub name: &'static str,
-    /// As people write it.
+    /// Its name for people.
     pub title: &'static str,
     pub layout: Layout,
-    /// The header that carries the key; none if each API has its own.
+    /// The header that carries the key. `None` if each API has its own.
     pub key_header: Option<&'static str>,
 }
 
@@ -21,7 +21,7 @@ impl ServerKind {
     }
 }
 
-/// All that are known. The first is llmsim, which is assumed where nothing is known.
+/// All known kinds. The first is llmsim, which is assumed for an unknown server.
 const KINDS: [ServerKind; 10] = [
     ServerKind::new("llmsim", "llmsim", Layout::Llmsim),
     ServerKind::new("openai", "OpenAI-compatible server", Layout::Standard),
@@ -35,35 +35,35 @@ const KINDS: [ServerKind; 10] = [
     AZURE,
 ];
 
-/// Azure's models, as Microsoft's reference of its REST API has them.
+/// Azure's models, as in Microsoft's reference of its REST API.
 const AZURE: ServerKind =
     ServerKind { key_header: Some("api-key"), ..ServerKind::new("azure", "Azure", Layout::AzureV1) };
 
-/// How the names of Azure's servers end.
+/// Endings of the names of Azure's servers.
 const AZURE_HOSTS: [&str; 3] = [".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com"];
 
 /// Asks the server what it is.
 const AUTO: &str = "auto";
 
 impl ServerKind {
-    /// The kind of that name.
+    /// Returns the kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
 
-    /// The kind of which the host's name tells without a question.
+    /// Returns the kind that the host's name alone reveals.
     pub(super) fn of_host(host: &str) -> Option<Self> {
         let host = host.to_ascii_lowercase();
         AZURE_HOSTS.iter().any(|end| host.ends_with(end)).then_some(AZURE)
     }
 
-    /// Whether it says of itself what it is and which model it has. A list of Azure's has the models
-    /// that could be deployed.
+    /// Returns true if it can be asked what it is and which model it has. Azure instead lists the
+    /// models that could be deployed.
     pub(super) fn can_be_asked(self) -> bool {
         self != AZURE
     }
 
-    /// The layout, at a target of that path and query.
+    /// Returns the layout at a target with this path and query.
     pub(super) fn layout_at(self, path: &str, query: &str) -> Layout {
         let dated = |parameter: &str| {
             parameter
@@ -78,7 +78,7 @@ impl ServerKind {
         }
     }
 
-    /// What `--server` says; none for `auto`.
+    /// Parses `--server`. Returns `None` for `auto`.
     pub(super) fn given(given: &Given) -> Result<Option<Self>, PlanError> {
         match given.value.trim() {
             AUTO => Ok(None),
@@ -90,18 +90,18 @@ impl ServerKind {
     }
 }
 
-/// What a target has said of itself before the test.
+/// A target's description of itself, from before the test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundServer {
     pub kind: ServerKind,
-    /// As it says it.
+    /// The version that it reports.
     pub version: Option<String>,
     /// The models that it lists.
     pub models: Vec<String>,
 }
 
 impl FoundServer {
-    /// For people: `vLLM 0.32.0, model tiny`.
+    /// Describes it for people: `vLLM 0.32.0, model tiny`.
     pub fn told(&self) -> String {
         let version = self.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
         let models = match self.models.as_slice() {
@@ -112,7 +112,7 @@ impl FoundServer {
         format!("{}{version}{models}", self.kind.title)
     }
 
-    /// The one model that it serves, as a value that was given.
+    /// Returns the only model that it serves, as a value with its origin.
     pub(super) fn only_model(&self) -> Option<Given> {
         match self.models.as_slice() {
             [model] => Some(Given { value: model.clone(), origin: Origin::Target }),

@@ -1,30 +1,30 @@
-//! Where the server's own numbers are read: `--server-metrics` and `--server-metric`.
+//! Where the server's metrics are read: `--server-metrics` and `--server-metric`.
 
 use super::source::Changed;
 use super::{Overrides, PlanError, limits};
 use crate::net::{Target, TargetError};
 
-/// What is read of the server's own numbers while it is tested.
+/// The metrics to read from the server while it is tested.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerMetrics {
     pub source: Scrape,
-    /// Names to read besides those that are known.
+    /// Names to read besides the known ones.
     pub names: Vec<String>,
 }
 
-/// Where they are read.
+/// Where metrics are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scrape {
     /// At the target's `/metrics`, if it is known what the target is.
     Auto,
     #[default]
     Off,
-    /// There; without a path, at its `/metrics`.
+    /// At this URL. Without a path, at its `/metrics`.
     At(Target),
 }
 
 impl Scrape {
-    /// For people.
+    /// Describes it for people.
     pub(super) fn told(&self) -> String {
         match self {
             Self::Auto => "auto".to_owned(),
@@ -34,12 +34,12 @@ impl Scrape {
     }
 }
 
-/// What flags say.
+/// Resolves the flags.
 pub(super) fn server_metrics(overrides: &Overrides, changed: &mut Changed) -> Result<ServerMetrics, PlanError> {
     Ok(ServerMetrics { source: source(overrides, changed)?, names: names(overrides, changed)? })
 }
 
-/// Where they are read.
+/// Resolves where metrics are read.
 fn source(overrides: &Overrides, changed: &mut Changed) -> Result<Scrape, PlanError> {
     let Some(given) = overrides.one("server_metrics") else { return Ok(Scrape::Auto) };
     changed.insert("server_metrics".to_owned(), given.origin.clone());
@@ -49,7 +49,7 @@ fn source(overrides: &Overrides, changed: &mut Changed) -> Result<Scrape, PlanEr
             Err(given.misplaced("cannot be off together with --server-metric, which names a metric to read"))
         }
         "off" => Ok(Scrape::Off),
-        // The URL may hold a password: the parser's message knows what may be repeated.
+        // The URL may contain a password. The parser's message only repeats safe parts.
         url => Target::parse(url).map(Scrape::At).map_err(|error| match error {
             TargetError::Credentials => {
                 given.unusable("the URL contains credentials, which are not sent there: expected a URL without them")
@@ -59,7 +59,7 @@ fn source(overrides: &Overrides, changed: &mut Changed) -> Result<Scrape, PlanEr
     }
 }
 
-/// Names to read besides those that are known.
+/// Returns the names to read besides the known ones.
 fn names(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<String>, PlanError> {
     let given = overrides.many("server_metric");
     if let Some(first) = given.first() {

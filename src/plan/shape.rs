@@ -1,4 +1,4 @@
-//! Users or arrivals over time: what the profile says, changed by `--vus`, `--duration`,
+//! Users or arrivals over time: as the profile describes them, changed by `--vus`, `--duration`,
 //! `--iterations`, `--stage` and `--rate`.
 
 use super::executor::{Executor, executor};
@@ -11,8 +11,8 @@ use super::{Overrides, PlanError, arrivals, limits};
 use crate::load::Shape;
 use crate::units::{Nanos, plural};
 
-/// The shape of the test; what flags changed is noted in `changed`. `trace` is the file of an
-/// executor that has one.
+/// Resolves the shape of the test. Changes by flags are noted in `changed`. `trace` is the file of
+/// the executor that has one.
 pub(super) fn shape(
     written: &ProfileFile,
     trace: Option<&TraceFile<'_>>,
@@ -63,12 +63,12 @@ pub(super) fn shape(
     Ok(shape)
 }
 
-/// How long the test takes as the file alone describes it.
+/// Returns the length of the test that the file alone describes.
 pub(super) fn length_as_written(written: &ProfileFile) -> Result<Nanos, PlanError> {
     as_written(written, executor(written)?, None).map(|shape| shape.end())
 }
 
-/// The shape that the file alone describes.
+/// Returns the shape that the file alone describes.
 fn as_written(written: &ProfileFile, executor: Executor, trace: Option<&TraceFile<'_>>) -> Result<Shape, PlanError> {
     let profile = &written.profile;
     let users = |lowest| written.whole("vus", profile.vus, lowest..=u64::from(limits::MAX_VUS));
@@ -108,7 +108,7 @@ fn as_written(written: &ProfileFile, executor: Executor, trace: Option<&TraceFil
     })
 }
 
-/// Ramps as the file describes them.
+/// Returns the ramps that the file describes.
 fn ramping(written: &ProfileFile) -> Result<Shape, PlanError> {
     let profile = &written.profile;
     let users = 0..=u64::from(limits::MAX_VUS);
@@ -125,7 +125,7 @@ fn ramping(written: &ProfileFile) -> Result<Shape, PlanError> {
     Ok(shape)
 }
 
-/// Refuses flags that mean nothing to the executor or to each other.
+/// Refuses flags that have no meaning for the executor, or beside each other.
 fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), PlanError> {
     let name = executor.name();
     let by_iterations = matches!(executor, Executor::PerVuIterations | Executor::SharedIterations);
@@ -148,7 +148,7 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
         );
         return Err(stage.misplaced(problem));
     }
-    // The users of an open load are not in its stages.
+    // The stages of an open loop do not set its users.
     let vus = overrides.one("vus").filter(|_| executor == Executor::RampingVus);
     if let Some(given) = overrides.one("duration").or(overrides.one("rate")).or(vus) {
         let problem =
@@ -158,8 +158,8 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
     Ok(())
 }
 
-/// Iterations that are shared by more users than there are iterations leave users without a
-/// request: k6 refuses that, too.
+/// Refuses shared iterations with more users than iterations, which leave users without a request.
+/// k6 refuses them, too.
 fn refuse_idle_users(written: &ProfileFile, overrides: &Overrides, shape: &Shape) -> Result<(), PlanError> {
     let Shape::SharedIterations { vus, iterations, .. } = shape else { return Ok(()) };
     if u64::from(*vus) <= *iterations {

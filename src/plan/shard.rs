@@ -1,7 +1,7 @@
-//! Which shard of a test this process runs.
+//! The shard of a test that this process runs.
 //!
-//! Every shard is cut from the same plan by striding, users keep their numbers, and so all shards
-//! together send what one process would have sent. Only who runs what differs.
+//! Every shard is cut from the same plan by striding, and users keep their numbers. So all shards
+//! together send what one process would have sent. They only divide the work.
 
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Shard, limits};
@@ -10,8 +10,8 @@ use crate::threshold::Rule;
 use crate::units::plural;
 use jiff::Timestamp;
 
-/// Index and count. A shard with nobody in it would do nothing without a word, and so is refused.
-/// (`shape` is that of the test; none if its load is decided later.)
+/// Parses index and count. A shard without a user would silently do nothing, so it is refused.
+/// `shape` is that of the test; `None` if its load is decided later.
 pub(super) fn shard(
     given: Option<&Given>,
     shape: Option<&Shape>,
@@ -35,8 +35,8 @@ pub(super) fn shard(
     Ok(Some(Shard::of_process(index, count)))
 }
 
-/// The instant at which all shards begin. A plan reads no clock: whether it is past is seen when it
-/// comes to that.
+/// Parses the instant at which all shards begin. A plan does not read a clock, so it cannot tell
+/// whether the instant is past.
 pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<Option<Timestamp>, PlanError> {
     let Some(given) = given else { return Ok(None) };
     let at = given
@@ -48,8 +48,9 @@ pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<O
     Ok(Some(at))
 }
 
-/// One shard cannot end the others: a threshold that may end a run has to be told that it ends its
-/// shard only. And a shard starts no server: each would test one of its own.
+/// Checks the flags of a shard. Without a rendezvous, a shard cannot end the others: a threshold
+/// that may end a run needs `--abort-scope shard`, which ends that shard only. And a shard does not
+/// start a server, because each shard would test its own.
 fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> Result<(), PlanError> {
     let words = [("run", "run"), ("shard", "shard")];
     let scope = overrides.one("abort_scope").map_or(Ok("run"), |given| given.word(&words))?;
@@ -76,12 +77,12 @@ fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> 
     no_server(shard, overrides)
 }
 
-/// Whether it may be a shard: of a run with those rules, or of many runs.
+/// Checks that this may be a shard: of one run with these rules, or of many runs.
 pub(super) fn may_be(overrides: &Overrides, rules: Option<&Vec<Rule>>, changed: &mut Changed) -> Result<(), PlanError> {
     rules.map_or_else(|| of_steps(overrides), |rules| abort_scope(overrides, rules, changed))
 }
 
-/// Shards of many runs: shard 0 decides each of them.
+/// Checks a shard of many runs, where shard 0 decides each run.
 fn of_steps(overrides: &Overrides) -> Result<(), PlanError> {
     let Some(shard) = overrides.one("shard") else { return Ok(()) };
     if overrides.one("rendezvous").is_none() {

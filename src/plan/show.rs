@@ -1,4 +1,4 @@
-//! `--show-config`: every value of a plan and where it came from. Plain data; secrets are left out.
+//! `--show-config`: every value of a plan with its origin. Plain data, without secrets.
 
 use super::executor::Executor;
 use super::output::Output;
@@ -14,21 +14,21 @@ use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::{Nanos, plural};
 
-/// Most characters of a value that are shown: prompts are long.
+/// The most characters of a value that are shown: prompts are long.
 const SHOWN: usize = 100;
 
-/// One value and where it came from.
+/// One value with its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// Its key, as in a profile where a profile has it.
+    /// Its key. It is that of the profile, if a profile can have it.
     pub key: String,
     /// Its value, for people.
     pub value: String,
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
 }
 
-/// Key, value and source of every value of the plan, in the order of a profile.
+/// Returns key, value and origin of every value of the plan, in the order of a profile.
 pub fn lines(settings: &[Setting]) -> Vec<(String, String, String)> {
     settings.iter().map(|setting| (setting.key.clone(), setting.value.clone(), setting.origin.described())).collect()
 }
@@ -41,13 +41,14 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// A value whose source is whoever changed it, else the profile that has its key, else nobody.
+    /// Adds a value. Its origin is the change, or else the profile that has its key, or else the
+    /// default.
     fn add(&mut self, key: &str, value: impl Into<String>) {
         let origin = self.changed.get(key).cloned().unwrap_or_else(|| self.written.origin(key));
         self.add_from(key, value, origin);
     }
 
-    /// A value whose source is known.
+    /// Adds a value with this origin.
     fn add_from(&mut self, key: &str, value: impl Into<String>, origin: Origin) {
         let value = value.into();
         let value = match value.char_indices().nth(SHOWN) {
@@ -59,9 +60,9 @@ impl Listing<'_> {
     }
 }
 
-/// Every value of the plan with its source.
+/// Returns every value of the plan with its origin.
 ///
-/// `rows` are the numbers of the requests as written that the kinds of the mix were made of.
+/// `rows` are the indices of the requests, as written, that the kinds of the mix were made from.
 pub(super) fn settings(
     plan: &Plan,
     presentation: &Presentation,
@@ -128,7 +129,7 @@ pub(super) fn settings(
     list.settings
 }
 
-/// Where results go, and what they have.
+/// Adds where results are written, and their details.
 fn outputs(list: &mut Listing<'_>, plan: &Plan, presentation: &Presentation) {
     list.add("output", or_none(presentation.output.as_ref().map_or_else(String::new, Output::to_string)));
     let requests = presentation.requests.as_ref();
@@ -182,7 +183,7 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
     }
 }
 
-/// With their unit.
+/// Formats a number of tokens with its unit.
 fn many(count: Tokens) -> String {
     count.as_fixed().map_or_else(|| tokens(count) + " tokens", |n| plural(n, "token"))
 }

@@ -1,15 +1,15 @@
-//! Where a value came from.
+//! The origins of values.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Where a value came from, weakest first.
+/// The origin of a value, weakest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     Default,
-    /// A profile: its file's name, or which built-in one.
+    /// A profile: the name of its file, or of the built-in one.
     Profile(String),
-    /// What the server under test has said of itself.
+    /// The server under test, which described itself.
     Target,
     Environment(String),
     /// A flag, without its dashes.
@@ -29,7 +29,7 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// With its kind, for a column of sources.
+    /// Returns it with its kind, for a column of origins.
     pub(super) fn described(&self) -> String {
         match self {
             Self::Default | Self::Profile(_) | Self::Target => self.to_string(),
@@ -39,7 +39,7 @@ impl Origin {
     }
 }
 
-/// A value and where it came from.
+/// A value and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sourced<T> {
     pub value: T,
@@ -49,5 +49,5 @@ pub struct Sourced<T> {
 /// A value as typed.
 pub type Given = Sourced<String>;
 
-/// Which values of a profile were changed, and by whom.
+/// The values of a profile that were changed, with the origin of each change.
 pub(super) type Changed = BTreeMap<String, Origin>;

@@ -1,4 +1,4 @@
-//! Stages: as a profile writes them, and as `--stage` does.
+//! Stages: as written in a profile, and as given with `--stage`.
 
 use super::profile::ProfileFile;
 use super::{Given, PlanError, limits};
@@ -6,7 +6,7 @@ use crate::load::{Arrivals, Shape, Stage};
 use crate::units::Nanos;
 use std::ops::RangeInclusive;
 
-/// The stages of the file, whose targets are users or rates.
+/// Returns the stages of the file. Their targets are users or rates.
 pub(super) fn stages(written: &ProfileFile, targets: &RangeInclusive<u64>) -> Result<Vec<Stage>, PlanError> {
     let mut stages = Vec::new();
     for (index, stage) in written.profile.stages.iter().flatten().enumerate() {
@@ -18,7 +18,7 @@ pub(super) fn stages(written: &ProfileFile, targets: &RangeInclusive<u64>) -> Re
     Ok(stages)
 }
 
-/// Why a shape's stages cannot be run, if they cannot.
+/// Checks that a shape's stages can be run.
 pub(super) fn check_ramps(shape: &Shape) -> Result<(), String> {
     let (stages, what, peak) = match shape {
         Shape::RampingVus { stages, .. } => (stages, "users", shape.peak_vus()),
@@ -44,7 +44,8 @@ pub(super) fn check_ramps(shape: &Shape) -> Result<(), String> {
     Ok(())
 }
 
-/// k6's `--stage`: other ramps, from one user on.
+/// Applies k6's `--stage`: other ramps. Ramps of users start from one user, ramps of a rate from
+/// zero.
 pub(super) fn with_stages(shape: &Shape, given: &[Given]) -> Result<Shape, PlanError> {
     let stages = given.iter().map(stage).collect::<Result<Vec<_>, _>>()?;
     let shape = match shape {
@@ -60,7 +61,7 @@ pub(super) fn with_stages(shape: &Shape, given: &[Given]) -> Result<Shape, PlanE
     }
 }
 
-/// `30s:10`, of users or of arrivals.
+/// Parses `30s:10`. The target is a number of users or of arrivals.
 fn stage(given: &Given) -> Result<Stage, PlanError> {
     let bad = || given.bad("DURATION:TARGET, such as 30s:10");
     let (duration, target) = given.value.split_once(':').ok_or_else(bad)?;

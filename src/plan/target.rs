@@ -1,4 +1,4 @@
-//! What is tested, and which server may be started for it.
+//! The targets of the test, and the server that may be started for them.
 
 use super::access::forbids_a_server;
 use super::overrides::either;
@@ -9,7 +9,7 @@ use crate::net::{Access, Target};
 use crate::server::{Source, Spec};
 use std::path::PathBuf;
 
-/// An endpoint that a URL names whole, with what said so: its API and its path.
+/// An endpoint that a URL names as a whole: its API and its path, with their origin.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     pub(super) api: Given,
@@ -17,7 +17,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// What the user is told.
+    /// Describes it for the user.
     pub(super) fn told(&self) -> String {
         format!(
             "{} is the URL of an endpoint: only {} is tested, at {}",
@@ -26,8 +26,8 @@ impl Endpoint {
     }
 }
 
-/// Takes the path of an API from the end of a target's URL, where the user has given a whole
-/// endpoint: nothing else can be meant, since such a path cannot stand before the path of every
+/// Takes the path of an API from the end of a target's URL, if the user has given the URL of an
+/// endpoint. The URL cannot mean anything else: such a path cannot stand before the path of every
 /// request.
 fn take_endpoint(given: &Given, target: &mut Target) -> Option<Endpoint> {
     let ends_in = |api: &Api| api.path().rsplit_once("/v1").is_some_and(|(_, own)| target.path_prefix.ends_with(own));
@@ -41,16 +41,16 @@ fn take_endpoint(given: &Given, target: &mut Target) -> Option<Endpoint> {
 #[derive(Debug)]
 pub(super) struct Targets {
     pub(super) first: Target,
-    /// Those beside the first.
+    /// The targets after the first one.
     pub(super) more: Vec<Target>,
-    /// Whether the port was asked for.
+    /// True if the port was asked for.
     pub(super) port_asked_for: bool,
     pub(super) endpoint: Option<Endpoint>,
-    /// Whether anybody has named a target.
+    /// True if the user has named a target.
     pub(super) is_named: bool,
 }
 
-/// The targets, and the endpoint that all of their URLs name, if they do.
+/// Returns the targets, and the endpoint that all of their URLs name, if they do.
 pub(super) fn targets(overrides: &Overrides, changed: &mut Changed) -> Result<Targets, PlanError> {
     let (mut first, port_asked_for) = target(overrides, changed)?;
     let mut more = more_targets(overrides, changed)?;
@@ -69,16 +69,16 @@ pub(super) fn targets(overrides: &Overrides, changed: &mut Changed) -> Result<Ta
     Ok(Targets { first, more, port_asked_for, endpoint, is_named })
 }
 
-/// The target: a URL, or a host and a port, or where llmsim listens by default; and whether its
-/// port was asked for.
+/// Returns the target: a URL, or a host and a port, or where llmsim listens by default. Also
+/// returns true if its port was asked for.
 fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Target, bool), PlanError> {
     let (url, host, port) = spelling(overrides)?;
     if let Some(given) = url.or(host).or(port) {
         changed.insert("target".to_owned(), given.origin.clone());
     }
     if let Some(given) = url {
-        // The URL may hold a password: the parser's message knows what may be repeated. A URL names
-        // a port, if only by naming none.
+        // The URL may contain a password. The parser's message only repeats safe parts. A URL
+        // always sets the port, be it the default one.
         let target = Target::parse(&given.value).map_err(|error| given.unusable(error))?;
         return Ok((target, true));
     }
@@ -95,7 +95,7 @@ fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Target, bool)
     Ok((target, port.is_some()))
 }
 
-/// The targets beside the first; none when the URLs lost to a host or a port.
+/// Returns the targets after the first one. Empty if a host or a port has beaten the URLs.
 fn more_targets(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<Target>, PlanError> {
     let more = overrides.many("target_url").get(1..).unwrap_or_default();
     if more.is_empty() || spelling(overrides)?.0.is_none() {
@@ -109,11 +109,11 @@ fn more_targets(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<Targ
     more.iter().map(parse).collect()
 }
 
-/// URL, host and port, as far as they are given.
+/// URL, host and port, if they are given.
 type Spelling<'a> = (Option<&'a Given>, Option<&'a Given>, Option<&'a Given>);
 
-/// How the target is spelled: the URL excludes the others. Flags beat the environment; equals are
-/// refused.
+/// Returns how the target is given. A URL excludes host and port. Flags beat the environment, and
+/// values of the same rank are refused.
 fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
     let (host, port) = (overrides.one("host"), overrides.one("port"));
     let Some(url) = overrides.one("target_url") else { return Ok((None, host, port)) };
@@ -134,13 +134,13 @@ fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
     }
 }
 
-/// The process to watch as the server.
+/// Returns the process to watch as the server.
 pub(super) fn server_pid(
     overrides: &Overrides,
     target: &Target,
     changed: &mut Changed,
 ) -> Result<Option<u32>, PlanError> {
-    /// Linux's own highest (`PID_MAX_LIMIT`).
+    /// Linux's own limit (`PID_MAX_LIMIT`).
     const HIGHEST: u64 = 1 << 22;
     let Some(given) = overrides.one("server_pid") else { return Ok(None) };
     changed.insert("server_pid".to_owned(), given.origin.clone());
@@ -153,7 +153,7 @@ pub(super) fn server_pid(
     Ok(Some(pid))
 }
 
-/// The server to start when none is named.
+/// Returns the server to start, if no target is named.
 pub(super) fn server(
     overrides: &Overrides,
     target: &Target,
@@ -187,16 +187,16 @@ pub(super) fn server(
         changed.insert("server".to_owned(), given.origin.clone());
     }
     if let Some(reason) = reason {
-        // The environment may be set once and for all; a flag was typed for this run and would be
-        // without effect.
+        // The environment may be set for all runs. But a flag was typed for this run and would have
+        // no effect.
         return match wishes.into_iter().flatten().find(|given| given.is_flag()) {
             Some(given) => Err(given.misplaced(format!("has no effect: {reason}"))),
             None => Ok(None),
         };
     }
-    // A target that is named is the one that is tested. A server is started there only if one was
-    // asked for, and not by a name in the environment, which may be set once and for all, when the
-    // target was typed for this run.
+    // A target that is named is the one to test. A server is started there only if one was asked
+    // for. A variable of the environment does not count if the target was typed for this run,
+    // because it may be set for all runs.
     if let (Some(url), ..) = spelling(overrides)?
         && !wishes.into_iter().flatten().any(|wish| wish.is_flag() || !url.is_flag())
     {
@@ -226,7 +226,7 @@ pub(super) fn server(
     }))
 }
 
-/// Whether the target may be sent anything before the test to find out what it is and accepts.
+/// Returns true if the target may be probed before the test, to find out what it is and accepts.
 pub(super) fn may_probe(overrides: &Overrides, changed: &mut Changed) -> Result<bool, PlanError> {
     let forbidden = overrides.yes("no_probe")?;
     if let Some(given) = forbidden {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 impl Plan {
-    /// A plan that sends nothing in particular, for tests to change.
+    /// Returns a small plan for tests to change.
     pub(crate) fn example() -> Self {
         Self {
             name: "test".to_owned(),
@@ -104,8 +104,8 @@ fn goals_speak_of_their_kind_and_of_streams_only() {
 }
 
 proptest! {
-    /// Every user belongs to exactly one of the shards' shards, and to one of the shard that it was
-    /// cut from.
+    /// Every user belongs to exactly one shard of all the shards' shards, and to one of the shard
+    /// that it was cut from.
     #[test]
     fn shards_of_shards_partition_the_plan(machines in 1u32..8, workers in 1u32..8, vu in 0u32..10_000) {
         let whole = plan();

@@ -1,4 +1,4 @@
-//! `executor = "trace"`: rows that were recorded with their instants → arrivals, and their prompts.
+//! `executor = "trace"`: rows with the instants of their recording → arrivals, and their prompts.
 
 use super::profile::{ProfileFile, Trace as Written};
 use super::rows::{Order, RowData, RowFiles, RowSource, form, format, options, patch, refuse_misfits, told_spooled};
@@ -10,12 +10,13 @@ use crate::units::{Nanos, plural};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Rows from which on an average rate says something.
+/// Number of rows from which on an average rate is meaningful.
 const MANY: usize = 50;
-/// The highest average rate that is believed of a recording, per second, unless its unit was told:
-/// a trace of milliseconds that is read as seconds or the other way round is a thousand times off.
+/// The highest plausible average rate of a recording, per second. It is not checked if the unit was
+/// given. A trace of milliseconds that is read as seconds, or the other way round, is a thousand
+/// times off.
 const MOST_PER_SECOND: f64 = 1_000.0;
-/// The lowest: less than one in ten minutes.
+/// The lowest plausible rate: one in ten minutes.
 const LEAST_PER_SECOND: f64 = 1.0 / 600.0;
 
 /// A trace that was read.
@@ -28,11 +29,11 @@ pub(super) struct TraceFile<'a> {
     data: RowData,
     /// The rows that are sent.
     rows: std::ops::Range<usize>,
-    /// As the file has it.
+    /// From the first to the last of these rows, as recorded.
     span: Nanos,
-    /// All rows are words, which any API can send.
+    /// True if all rows are words, which any API can send.
     only_words: bool,
-    /// Which of the rows are turns of one conversation; none if each stands for itself.
+    /// The rows that are turns of one conversation. `None` if the rows are independent.
     sessions: Option<Arc<Sessions>>,
 }
 
@@ -57,7 +58,7 @@ pub(super) fn trace<'a>(
         columns: columns.clone(),
         form: Form::Messages,
         stream: true,
-        // What a kind of request makes of whole bodies is looked at later.
+        // The whole bodies of each kind of request are checked later.
         patch_stream: true,
         patch_model: None,
         url_end: "",
@@ -80,7 +81,7 @@ pub(super) fn trace<'a>(
 }
 
 impl TraceFile<'_> {
-    /// How many times as fast as it was recorded.
+    /// Returns the speed relative to the recording.
     fn speed(&self) -> Result<f64, PlanError> {
         let speed = self.asked.speed.unwrap_or(1.0);
         if !(limits::LEAST_SPEED..=limits::MOST_SPEED).contains(&speed) {
@@ -91,7 +92,7 @@ impl TraceFile<'_> {
         Ok(speed)
     }
 
-    /// The rows as turns of conversations, if requests converse.
+    /// Returns the rows as turns of conversations, if requests converse.
     fn find_sessions(&self) -> Result<Option<Arc<Sessions>>, PlanError> {
         let Some(links) = &self.data.links else { return Ok(None) };
         if self.data.rows.spooled_bytes().is_some() {
@@ -109,7 +110,7 @@ impl TraceFile<'_> {
         Ok(Some(Arc::new(sessions)))
     }
 
-    /// Gives a kind of request whose users converse the conversations of the trace.
+    /// Gives the conversations of the trace to a kind of request whose users converse.
     pub(super) fn converse(&self, kind: &mut Kind) -> Result<(), &'static str> {
         match (&mut kind.conversation, &self.sessions) {
             (Some(how), Some(sessions)) if how.think_time == (Nanos::ZERO, Nanos::ZERO) => {
@@ -122,19 +123,20 @@ impl TraceFile<'_> {
         }
     }
 
-    /// What is sent when.
+    /// Returns the arrivals.
     pub(super) fn shape(&self, users: (u32, u32), on_full: OnFull) -> Result<Trace, PlanError> {
         let speed = self.speed()?;
         let passes = self.written.whole("trace.loop", self.asked.passes, 1..=u64::from(limits::MAX_PASSES))?;
         let scaled = |time: Nanos| scaled(time, speed);
         let all = &self.data.instants[self.rows.clone()];
         let at = |row: usize| scaled(all[row].since(all[0]));
-        // A conversation comes with its first turn.
+        // A conversation arrives with its first turn.
         let (instants, waits): (Arc<[Nanos]>, _) = match &self.sessions {
             None => ((0..all.len()).map(at).collect(), Nanos::ZERO),
             Some(sessions) => (sessions.firsts().map(at).collect(), sessions.longest_pauses()),
         };
-        // As long after the last row as rows are apart, so that a next pass keeps the rate.
+        // The pause after the last row is the mean distance between rows, so that the next pass
+        // keeps the rate.
         let rows = self.rows.len() as u64;
         let gap = Nanos(self.span.0 / (rows - 1).max(1));
         let period = scaled(self.span.saturating_add(gap)).max(scaled(self.span).saturating_add(Nanos(1)));
@@ -152,7 +154,7 @@ impl TraceFile<'_> {
         Ok(trace)
     }
 
-    /// The rows as a kind of request sends them.
+    /// Returns the rows as a kind of request sends them.
     pub(super) fn rows_of(
         &self,
         kind: &Kind,
@@ -175,7 +177,7 @@ impl TraceFile<'_> {
                 trace: Some(Some(self.data.facts.unit)),
                 talk: false,
                 sessions: self.sessions.is_some(),
-                // Behind replies that came, a row is the user's next message.
+                // With live or generated replies, a row is the user's next message.
                 form: if sends_messages(kind) { Form::Text } else { form(kind.api) },
                 ..options(kind, &patch, most_memory).map_err(refuse)?
             };
@@ -215,7 +217,7 @@ impl TraceFile<'_> {
         })
     }
 
-    /// What was read, in one line.
+    /// Describes the trace in one line.
     pub(super) fn told(&self) -> String {
         let n = self.rows.len();
         let rate = n as f64 / self.span.as_secs_f64().max(1e-9);
@@ -247,7 +249,7 @@ impl TraceFile<'_> {
         all.get(all.len().saturating_sub(1) / 2).copied()
     }
 
-    /// Numbers of another unit make a load that nobody has recorded.
+    /// Refuses a trace whose rate shows that its timestamps have another unit.
     fn refuse_wrong_unit(&self) -> Result<(), PlanError> {
         let n = self.data.rows.len();
         let span = self.data.instants.last().copied().unwrap_or_default();
@@ -265,17 +267,17 @@ impl TraceFile<'_> {
     }
 }
 
-/// Whether a kind's rows are messages of a conversation that goes on with the replies that came.
+/// Returns true if a kind's rows are messages of a conversation whose replies are not recorded.
 fn sends_messages(kind: &Kind) -> bool {
     kind.conversation.as_ref().is_some_and(|how| how.sessions.is_some() && how.replies != Replies::Recorded)
 }
 
-/// A length of time at `speed` times the speed that was recorded.
+/// Scales a recorded length of time to `speed`.
 fn scaled(time: Nanos, speed: f64) -> Nanos {
     Nanos((time.0 as f64 / speed).round() as u64)
 }
 
-/// A length of time in one or two units.
+/// Formats a length of time with one unit.
 fn coarse(time: Nanos) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
@@ -306,7 +308,7 @@ fn unit(written: &ProfileFile, asked: &Written) -> Result<Option<Unit>, PlanErro
     known.map(|(_, unit)| Some(unit)).ok_or_else(bad)
 }
 
-/// The rows between `from` and `from` + `for`, from the first row on.
+/// Returns the rows from `from` until `from` + `for`, counted from the first row.
 fn window(written: &ProfileFile, asked: &Written, instants: &[Nanos]) -> Result<std::ops::Range<usize>, PlanError> {
     let from = asked.from.as_deref().map_or(Ok(Nanos::ZERO), |text| written.time("trace.from", text))?;
     let length = written.some_time("trace.for", asked.length.as_deref())?;

@@ -9,31 +9,31 @@ use crate::units::Nanos;
 use std::io::Read as _;
 use std::path::Path;
 
-/// How the client works. The test is the same whatever stands here.
+/// How the client works. It does not change the test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
-    /// Worker threads; none means as many as the cores allow.
+    /// Worker threads. `None` means as many as the cores allow.
     pub workers: Option<u32>,
-    /// Whether workers are pinned to cores.
+    /// True if workers are pinned to cores.
     pub pin: bool,
-    /// Whether reads are timed by the kernel's receive timestamps; none means when tokens are
+    /// Whether reads are timed by the kernel's receive timestamps. `None` means if tokens are
     /// streamed.
     pub rx_timestamps: Option<bool>,
-    /// The pause between two polls of a worker, zero for never; none means as streams in flight
-    /// allow.
+    /// The pause between two polls of a worker, or zero for none. `None` means that it depends on
+    /// the streams in flight.
     pub poll_interval: Option<Nanos>,
-    /// Whether received data is acknowledged at once, instead of within 40 ms: shows whether a
-    /// server waits for that.
+    /// True to acknowledge received data at once, instead of within 40 ms. It shows whether a
+    /// server waits for the acknowledgement.
     pub quickack: bool,
-    /// Bytes of responses that are not yet whole, of all users of this process together. Responses
-    /// that come whole in one read are not kept.
+    /// The most bytes of incomplete responses, for all users of this process together. Responses
+    /// that arrive in one read are not kept.
     pub body_budget: u64,
-    /// Whether every response is parsed twice, by template and by parser, and a difference is a
+    /// True if every response is parsed twice, by template and by parser. A difference is a
     /// failure.
     pub verify_parse: bool,
-    /// Whether each request is recorded for a file of requests; none if it is not.
+    /// The records for a file of requests. `None` if requests are not recorded.
     pub records: Option<Records>,
-    /// What counts the tokens of a sample of the answers, if anything does.
+    /// The tokenizer that counts the tokens of a sample of the responses, if any.
     pub tokenizer: Option<Tokenizer>,
 }
 
@@ -53,7 +53,7 @@ impl Default for Tuning {
     }
 }
 
-/// `single`: what only a single run reads.
+/// Resolves the tuning. `single` holds the flags that only a single run has.
 pub(super) fn tuning(
     overrides: &Overrides,
     single: &Overrides,
@@ -81,7 +81,7 @@ pub(super) fn tuning(
     })
 }
 
-/// What counts tokens: a vocabulary by its name, or a file.
+/// Loads the tokenizer: a vocabulary by its name, or a file.
 fn tokenizer(given: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> Result<Option<Tokenizer>, PlanError> {
     let Some(given) = noted("tokenizer", given.one("tokenizer"), changed) else { return Ok(None) };
     let name = given.value.as_str();
@@ -102,7 +102,7 @@ fn tokenizer(given: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> R
     read.map(Some).map_err(|problem| unreadable(format!("it is not a tokenizer.json: {problem}")))
 }
 
-/// The pause between two polls; none leaves it to the run.
+/// Parses the pause between two polls. `None` leaves it to the run.
 fn pause(given: &Given, rx_timestamps: Option<bool>) -> Result<Option<Nanos>, PlanError> {
     if given.value.trim() == "auto" {
         return Ok(None);
@@ -113,7 +113,7 @@ fn pause(given: &Given, rx_timestamps: Option<bool>) -> Result<Option<Nanos>, Pl
         return Err(given.bad(expected()));
     }
     if pause > Nanos::ZERO && rx_timestamps == Some(false) {
-        // Our own clock would time what came during the pause by its end.
+        // Our own clock would time everything that arrives during the pause by its end.
         return Err(given.misplaced(
             "cannot be used together with --rx-timestamps off: a pause needs the kernel's receive timestamps",
         ));

@@ -5,21 +5,21 @@ use super::{Overrides, PlanError};
 use crate::mix::Secret;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The port when none is given.
+/// The default port.
 const DEFAULT_WEB_PORT: u16 = 9540;
-/// Bytes of a token: a short one is guessed, and a long one does not fit a cookie.
+/// Length of a token in bytes: shorter ones can be guessed, and longer ones do not fit a cookie.
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 8..=512;
 
-/// Where the live page is served, and what opens it.
+/// Where the live page is served, and its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebPlace {
     pub addr: SocketAddr,
-    /// What a browser has to show; needed where other machines can reach the page.
+    /// The token that a browser must present. Required if other machines can reach the page.
     pub token: Option<Secret>,
 }
 
 impl WebPlace {
-    /// What a browser has to show, in the clear.
+    /// Returns the token in clear text.
     pub fn token(&self) -> Option<&str> {
         self.token.as_ref().map(Secret::reveal)
     }
@@ -52,8 +52,8 @@ pub(super) fn web(overrides: &Overrides, changed: &mut Changed) -> Result<Option
     Ok(Some(WebPlace { addr, token: token.map(|token| Secret::new(token.value.clone())) }))
 }
 
-/// `9540`, `127.0.0.1`, `[::1]:9540`, `localhost:9540`. Names other than `localhost` are not looked
-/// up: a page is served at an address.
+/// Parses `9540`, `127.0.0.1`, `[::1]:9540` or `localhost:9540`. Names other than `localhost` are
+/// not looked up: a page is served at an address.
 fn address(text: &str) -> Option<SocketAddr> {
     let text = text.trim();
     let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);

@@ -1,4 +1,4 @@
-//! Which part of the test is measured: `warmup` and `cooldown`.
+//! The part of the test that is measured: `warmup` and `cooldown`.
 
 use super::profile::ProfileFile;
 use super::shape::length_as_written;
@@ -6,10 +6,10 @@ use super::source::Changed;
 use super::{Overrides, PlanError, Shape};
 use crate::units::Nanos;
 
-/// How much of the beginning and of the end is not measured.
+/// Returns how much of the beginning and of the end is not measured.
 ///
-/// What the profile says follows its stages: `--duration` scales both alike, and `--stage`, which
-/// replaces the stages, drops it.
+/// The profile's values follow its stages: `--duration` scales both, and `--stage`, which replaces
+/// the stages, drops them.
 pub(super) fn edges(
     written: &ProfileFile,
     overrides: &Overrides,
@@ -49,7 +49,7 @@ fn edge(
     Ok(Nanos((u128::from(as_written.0) * new / old) as u64))
 }
 
-/// Refuses a window that is not there.
+/// Refuses a window that is empty.
 fn refuse(
     written: &ProfileFile,
     overrides: &Overrides,

@@ -1,4 +1,4 @@
-//! Files of rows as a profile names them.
+//! Files of rows, as a profile names them.
 
 use serde::Deserialize;
 
@@ -7,14 +7,14 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, expecting = "a data set, like { file = \"chat.jsonl\", order = \"shuffled\" }")]
 pub struct Dataset {
     pub file: String,
-    /// How the file is written.
+    /// The format of the file.
     pub format: Option<String>,
     /// The column of the prompt.
     pub column: Option<String>,
-    /// The column that says how long the answer shall be.
+    /// The column of the length of the response.
     pub output_column: Option<String>,
     pub order: Option<String>,
-    /// What is set in whole bodies.
+    /// The fields that are set in whole bodies.
     #[serde(default)]
     pub patch: Vec<String>,
 }
@@ -24,27 +24,27 @@ pub struct Dataset {
 #[serde(deny_unknown_fields, expecting = "a trace, like { file = \"trace.jsonl\", speed = 2.0 }")]
 pub struct Trace {
     pub file: String,
-    /// How the file is written.
+    /// The format of the file.
     pub format: Option<String>,
-    /// What its timestamps count.
+    /// The unit of its timestamps.
     pub time_unit: Option<String>,
     pub columns: Option<TraceColumns>,
-    /// How many times as fast as it was recorded.
+    /// Speed relative to the recording.
     pub speed: Option<f64>,
-    /// Leave out rows before this.
+    /// Rows before this instant are left out.
     pub from: Option<String>,
-    /// Leave out rows after that long.
+    /// Rows after this length of time are left out.
     #[serde(rename = "for")]
     pub length: Option<String>,
-    /// How often all of it is sent.
+    /// How often the whole trace is sent.
     #[serde(rename = "loop")]
     pub passes: Option<i64>,
-    /// What is set in whole bodies.
+    /// The fields that are set in whole bodies.
     #[serde(default)]
     pub patch: Vec<String>,
 }
 
-/// Names of a trace's columns, where they are not as usual.
+/// Names of a trace's columns that differ from the usual ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "names of columns, like { timestamp = \"when\", input = \"in\" }")]
 pub struct TraceColumns {

@@ -1,8 +1,8 @@
-//! What a kind of request asks, and how much, as written.
+//! Prompts, models and lengths of responses, as written.
 
 use serde::Deserialize;
 
-/// What is asked: texts, or so many tokens.
+/// Prompts: texts, or a number of tokens.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected a string, a list of strings, or { tokens = 512 }")]
 pub enum WrittenPrompt {
@@ -30,14 +30,14 @@ pub enum WrittenTokens {
     Drawn(WrittenDistribution),
 }
 
-/// A distribution: one of the named ones, and the bounds that it is kept within.
+/// A distribution: one of the named ones, and its bounds.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenDistribution {
     pub uniform: Option<TokenRange>,
     pub normal: Option<WrittenBell>,
     pub lognormal: Option<WrittenBell>,
-    /// Of pairs of input and output.
+    /// A file of pairs of input and output.
     pub file: Option<String>,
     pub min: Option<i64>,
     pub max: Option<i64>,
@@ -57,17 +57,17 @@ pub struct WrittenBell {
     pub stddev: f64,
 }
 
-/// What stands before each prompt and is shared.
+/// A shared prefix of prompts.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a shared prefix, like { tokens = 1024, groups = 8, zipf = 1.0 }")]
 pub struct WrittenPrefix {
     pub tokens: i64,
-    /// How many different ones there are.
+    /// How many different prefixes exist.
     pub groups: Option<i64>,
     pub zipf: Option<f64>,
 }
 
-/// How long an answer shall be.
+/// The length of a response.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "the length of the response, like { tokens = 128, exact = true }")]
 pub struct WrittenOutput {
@@ -76,7 +76,7 @@ pub struct WrittenOutput {
     pub exact: bool,
 }
 
-/// Models to draw from: all alike, by weight, or by rank.
+/// Models to draw from: equally likely, by weight, or by rank.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(
     untagged,

@@ -1,8 +1,8 @@
-//! Where the answers of an API have what, as a profile describes it.
+//! The places of values in the responses of an API, as a profile describes them.
 
 use serde::Deserialize;
 
-/// Where an answer has what: JSON pointers (RFC 6901).
+/// The places of values in a response: JSON pointers (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -16,11 +16,11 @@ pub struct WrittenResponse {
     pub input_tokens: Option<String>,
     pub output_tokens: Option<String>,
     pub error: Option<String>,
-    /// What ends a stream.
+    /// The end of a stream.
     pub end: Option<WrittenEnd>,
 }
 
-/// What ends a stream: an event with that text and nothing else, or a value at a place.
+/// The end of a stream: an event with just this text, or a value at a place.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected \"[DONE]\", { at = \"/done\" } or { at = \"/done\", is = true }")]
 pub enum WrittenEnd {
@@ -32,6 +32,6 @@ pub enum WrittenEnd {
 #[serde(deny_unknown_fields)]
 pub struct WrittenEndAt {
     pub at: String,
-    /// The value; any but nothing, `false` and the empty ones if none is named.
+    /// The value. If it is not set, any value ends the stream but null, `false` and empty ones.
     pub is: Option<toml::Value>,
 }

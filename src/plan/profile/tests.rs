@@ -1,6 +1,6 @@
 use super::*;
 
-/// A profile that is fine, to spoil in one place.
+/// A valid profile, for tests to break in one place.
 const FINE: &str = r#"
 executor = "constant-vus"
 vus = 2

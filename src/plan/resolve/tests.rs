@@ -28,12 +28,12 @@ fn no_such_file() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "no such file")
 }
 
-/// Where there are no files.
+/// Resolves a profile without files.
 fn run(profile: &str, overrides: &Overrides) -> Result<Resolved, PlanError> {
     resolve(profile, overrides, &mut |_: &Path| Err(no_such_file()))
 }
 
-/// The plan of a file with that text.
+/// Resolves a file with this text.
 fn file(text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
     resolve("dir/my.toml", overrides, &mut |path: &Path| match path.to_str() {
         Some("dir/my.toml") => Ok(text.to_owned()),

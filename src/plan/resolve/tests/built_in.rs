@@ -1,4 +1,4 @@
-//! The built-in profiles are what they are said to be.
+//! Tests of the built-in profiles.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn range(tokens: Tokens) -> (u32, u32) {
     }
 }
 
-/// A built-in set, each of whose prompts opens with words of its own.
+/// Returns a built-in set, each of whose prompts opens with words of its own.
 fn distinct(name: &str) -> Prompt {
     Prompt { distinct: true, ..Prompt::texts(mix::builtin_prompts(name).expect(name)) }
 }
@@ -45,7 +45,7 @@ fn every_profile_has_the_shape_and_thresholds_of_its_question() {
         ),
         ("all-apis", Shape::ConstantVus { vus: 5, duration: secs(30) }, vec![p(95, 3000), failed("0.01")]),
     ];
-    // That of the scenarios has a rule for each of them.
+    // The profile `scenarios` is left out: it has a rule for each scenario.
     assert_eq!(cases.len() + 1, BUILT_IN.len());
     for (name, shape, thresholds) in cases {
         let plan = plan(name);

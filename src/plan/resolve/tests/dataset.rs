@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 const TRACE: &str = "executor = \"trace\"\nmax_vus = 50\n";
 
-/// The files of `tests/samples`, and others by name.
+/// Resolves a text with the files of `tests/samples`, and with others by name.
 fn with(text: &str, overrides: &Overrides, files: &[(&str, &str)]) -> Result<Resolved, PlanError> {
     resolve("dir/my.toml", overrides, &mut |path: &Path| {
         let name = path.strip_prefix("dir").unwrap_or(path);
@@ -50,7 +50,7 @@ fn refused(text: &str, files: &[(&str, &str)]) -> String {
     error.to_string()
 }
 
-/// The bodies of all requests of a plan whose requests take no time, by number of request.
+/// Returns the bodies of all requests of a plan, by number of request. Requests take no time.
 fn bodies(plan: &Plan, requests: u64) -> BTreeMap<(u32, u64), Vec<u8>> {
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).with_stride(plan.shape.stride());
     let mut schedule = Schedule::new(&plan.load());
@@ -58,7 +58,8 @@ fn bodies(plan: &Plan, requests: u64) -> BTreeMap<(u32, u64), Vec<u8>> {
     let mut bodies = BTreeMap::new();
     let mut now = Nanos::ZERO;
     while let Some(due) = schedule.next_due() {
-        // A user's next request comes a moment later, so that nobody asks for ever at one instant.
+        // A user's next request comes a moment later. Otherwise it would ask for ever at one
+        // instant.
         now = due.max(now.saturating_add(Nanos(1)));
         while let Some(turn) = schedule.due(now) {
             let Turn::Start(start) = turn else { continue };
@@ -80,7 +81,7 @@ fn json(body: &[u8]) -> serde_json::Value {
     serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
 }
 
-/// The first requests of user 0.
+/// Returns the first requests of user 0.
 fn first(plan: &Plan, n: u64) -> Vec<serde_json::Value> {
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let mut request = Request::default();
@@ -301,7 +302,7 @@ fn a_part_of_a_trace_is_sent_and_repeated() {
     let whole = plan("");
     assert_eq!(shape(&whole), (20, 20, 1));
     let part = plan(", from = \"1s\", for = \"500ms\", loop = 3");
-    // Rows 8 to 12 stand at 1.000 s, 1.120 s, … 1.480 s.
+    // Rows 8 to 12 have the instants 1.000 s, 1.120 s, … 1.480 s.
     assert_eq!(shape(&part), (5, 15, 3));
     assert_eq!(first(&part, 1)[0]["max_tokens"], 36, "the first of them is row 8");
     assert_eq!(part.sources[0].rows.len(), 5);
@@ -331,7 +332,7 @@ fn a_reading_that_cannot_be_right_is_refused() {
         (0..100).map(row).collect::<Vec<_>>().join("\n")
     };
     let text = |more: &str| format!("{TRACE}trace = {{ file = \"f\", format = \"mooncake\"{more} }}\n{CHAT}");
-    // Seconds that are taken as milliseconds: guidellm writes them with the same names.
+    // These are seconds that are taken as milliseconds: guidellm writes them with the same names.
     let error = refused(&text(""), &[("f", &rows(0))]);
     assert!(
         error.contains("trace: has 100 requests over 0.00 s") && error.contains("which cannot be right: set time_unit"),
@@ -481,7 +482,7 @@ fn sessions_of_a_trace_are_conversations() {
 
 #[test]
 fn shards_send_the_same_bodies_from_a_spool() {
-    // 200 rows of 12 kB, and conversations of as many.
+    // 200 rows of 12 kB, or conversations of the same size.
     let row = |row: usize, talk: bool| {
         let text = format!("row {row} {}", "x".repeat(12_000));
         let more = if talk { r#",{"role":"assistant","content":"a"},{"role":"user","content":"b"}"# } else { "" };
@@ -520,7 +521,7 @@ fn shards_send_the_same_bodies_from_a_spool() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever the load, shards together send what one process sends, byte for byte.
+    /// With any load, shards together send what one process sends, byte for byte.
     #[test]
     fn shards_send_the_same_bodies_together(
         rows in 1usize..60,

@@ -1,4 +1,4 @@
-//! Which APIs the requests speak, and which endpoints are asked before the load.
+//! Which APIs the requests use, and which endpoints are probed before the load.
 
 use super::*;
 
@@ -70,7 +70,8 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     assert!(plan.mix.kinds[0].websocket && plan.mix.kinds[0].optional);
     let problem = refusal(&row("openresponses"));
     assert!(problem.contains("requests[0].websocket") && problem.contains("openai-responses"), "{problem}");
-    // A flag that chooses an API without one leaves it out: no other request runs under its name.
+    // A flag that chooses an API without WebSockets leaves the request out, so that no other
+    // request has its name.
     let api = |name: &str| overrides! { api: flag("api", name) };
     let error =
         file(&row("auto"), &overrides! { api: flag("api", "openai-chat") }).expect_err("nothing is left").to_string();
@@ -78,7 +79,7 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     let both = format!("{}[[requests]]\nname = \"plain\"\napi = \"auto\"\n", row("auto"));
     let plan = file(&both, &overrides! { api: flag("api", "openai-chat") }).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["plain"]);
-    // The one that has it may be a server's that has none.
+    // The server with this API may not have WebSockets.
     let plan = file(&both, &api("openai-responses")).expect("fine");
     let optional: Vec<_> = plan.mix.kinds.iter().map(|kind| (kind.name.as_str(), kind.optional)).collect();
     assert_eq!(optional, [("ws", true), ("plain", false)]);
@@ -228,7 +229,7 @@ fn a_whole_endpoint_as_the_target_is_taken_as_one_and_said() {
     }
     let prefixed = run("load", &overrides! { target_url: flag("target-url", "http://h/v1") }).expect("a prefix");
     assert_eq!((prefixed.plan.target.path_prefix.as_str(), prefixed.presentation.notes.len()), ("/v1", 0));
-    // An API may be named beside it, if its path is this one's too; another path may not.
+    // An API may be named beside it, if it has the same path. Another path may not be.
     let url = || flag("target-url", "http://h/v1/responses");
     let plan = run("load", &overrides! { target_url: url(), api: flag("api", "openresponses") }).expect("fine").plan;
     assert!(plan.mix.kinds.iter().all(|kind| kind.api == Api::Openresponses && kind.path == "/v1/responses"));

@@ -1,4 +1,4 @@
-//! Flags about bodies and answers: `--stream`, `--body`, `--include-usage`, `--check-usage`.
+//! Flags about bodies and responses: `--stream`, `--body`, `--include-usage`, `--check-usage`.
 
 use super::*;
 use serde_json::json;
@@ -101,7 +101,7 @@ fn streams_are_asked_for_their_usage_unless_somebody_says_not_to() {
     assert_eq!(asks("include_usage = true", &with("no_include_usage", "true")), None);
     assert_eq!(asks("include_usage = false", &with("include_usage", "true")), Some(true));
     assert_eq!(asks("", &body(&["stream_options={\"x\":1}"])), Some(true));
-    // What is typed beats the profile, and contradictions in one place are refused.
+    // Typed flags beat the profile, and contradictions in one place are refused.
     let no = "body = { stream_options = { include_usage = false, x = 1 } }";
     let yes = no.replace("false", "true");
     assert_eq!(asks(no, &with("include_usage", "true")), Some(true));

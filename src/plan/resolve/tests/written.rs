@@ -1,4 +1,4 @@
-//! What a file may say, and what it may not.
+//! What a file may contain, and what is refused.
 
 use super::*;
 use proptest::prelude::*;
@@ -91,7 +91,7 @@ fn timeouts_inherit_field_by_field_and_stay_within_the_total() {
     assert_eq!(timeouts("timeout = \"90s\"", "timeout = \"5s\""), times(5, 5, 5, 5));
     assert_eq!(timeouts("timeout = { stall = \"3s\" }", "timeout = \"20s\""), times(10, 20, 3, 20));
     assert_eq!(timeouts("timeout = { connect = \"2s\" }", "timeout = { first_byte = \"4s\" }"), times(2, 4, 60, 60));
-    // Without a word on it, each token that is asked for may take 100 ms.
+    // If no timeout is set, each token that is asked for may take 100 ms.
     assert_eq!(timeouts("", "max_tokens = 600"), times(10, 60, 60, 60));
     assert_eq!(timeouts("", "max_tokens = 5000"), times(10, 500, 500, 500));
     assert_eq!(timeouts("timeout = \"90s\"", "max_tokens = 5000"), times(10, 90, 90, 90));
@@ -382,7 +382,7 @@ const PLACES: [(&str, &str); 24] = [
     ("executor = \"constant-vus\"\nduration = \"1s\"\n[thresholds]\nttft = @\n", "thresholds.ttft"),
 ];
 
-/// The same of a request.
+/// The same for keys of a request.
 const OF_REQUESTS: [(&str, &str); 12] = [
     ("weight = @", "weight"),
     ("max_tokens = @", "max_tokens"),
