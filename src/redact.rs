@@ -1,11 +1,11 @@
-//! Takes secrets out of text before it leaves: pages, results, messages, answers that are shown.
+//! Takes secrets out of text before it leaves: pages, results, messages, shown responses.
 //!
-//! Servers repeat what they were sent, whole or in part, as it is or encoded. So a secret is looked
-//! for in decoded text: `%41`, `\u0041`, `\x41`, `&#65;` and base64 stand for what they mean, and
-//! the framing of a chunked body between two of its bytes does not hide it. At the end of a text,
-//! which may have been cut there, its beginning is as telling as the whole.
+//! Servers repeat what they were sent, in whole or in part, unchanged or encoded. So a secret is
+//! looked for in decoded text: `%41`, `\u0041`, `\x41`, `&#65;` and base64 are decoded, and the
+//! framing of a chunked body between two bytes of a secret does not hide it. At the end of a text,
+//! which may have been cut there, the beginning of a secret is hidden like the whole.
 //!
-//! What a server says must not command anybody either: control characters, characters that change
+//! A server's text must not command anything, either: control characters, characters that change
 //! the direction of text, and commands of a CI runner (`::error::`, `##[error]`) come out as plain
 //! text.
 
@@ -18,24 +18,25 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use std::fmt::Write as _;
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 pub const HIDDEN: &str = "[hidden]";
-/// Shorter texts are no secrets: hiding each of their occurrences would hide half of every message.
+/// Shorter texts are not secrets: hiding each of their occurrences would hide half of every
+/// message.
 const SHORTEST_SECRET: usize = 4;
-/// So many bytes at the beginning of a secret betray it, at the end of a text that was cut.
+/// This many bytes of a secret's beginning betray it, at the end of a text that was cut.
 const BETRAYED: usize = 4;
-/// Fewer characters of base64 stand for nothing in particular.
+/// Shorter runs of base64 are not specific enough to hide.
 const SHORTEST_BASE64: usize = 8;
-/// Decodings of one place that are tried after one another: an escape of an escape is the deepest
-/// that servers write.
+/// The most decodings of one place that are tried one after the other: an escape of an escape is
+/// the deepest that servers write.
 const NESTED: usize = 2;
 
-/// Hides secrets. It never shows them itself.
+/// Hides secrets, and never shows them itself.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// As they are, and as they stand in base64. The longest first: one may be a part of another.
+    /// The secrets, plain and in base64. The longest come first: one may be a part of another.
     needles: Vec<Vec<u8>>,
-    /// What became known since.
+    /// Secrets that became known later.
     learned: Learned,
 }
 
@@ -48,9 +49,9 @@ impl std::fmt::Debug for Redactor {
 /// How far a secret matches at a place.
 enum Match {
     No,
-    /// It ends so many bytes on.
+    /// The secret ends this many bytes on.
     Whole(usize),
-    /// The text ends before it does.
+    /// The text ends before the secret does.
     Cut,
 }
 
@@ -60,32 +61,32 @@ impl Redactor {
         Self { needles: sorted(needles(secrets)), learned: Learned::default() }
     }
 
-    /// Hides what is learned later, too.
+    /// Also hides secrets that are learned later.
     #[must_use]
     pub fn learning(self, learned: &Learned) -> Self {
         Self { learned: learned.clone(), ..self }
     }
 
-    /// Hides these texts as well.
+    /// Also hides these texts.
     #[must_use]
     pub fn and(&self, secrets: impl IntoIterator<Item = String>) -> Self {
         let more = needles(secrets);
         Self { needles: sorted([self.needles.as_slice(), &more].concat()), learned: self.learned.clone() }
     }
 
-    /// What a server or a file says, as lines for people: without secrets and what looks like one,
-    /// and harmless.
+    /// Returns the text of a server or a file as lines for people: harmless, and without secrets
+    /// and texts that look like secrets.
     pub fn foreign(&self, bytes: &[u8]) -> String {
         let text = hide_what_looks_secret(&self.hide(&as_text(bytes)));
         harmless(&text.replace("\r\n", "\n"))
     }
 
-    /// The same on one line: line ends, too, are written as escapes.
+    /// Does the same on one line: line ends, too, become escapes.
     pub fn foreign_line(&self, bytes: &[u8]) -> String {
         defused(&escaped(&hide_what_looks_secret(&self.hide(&as_text(bytes)))))
     }
 
-    /// Text of ours in which a secret may stand.
+    /// Returns text of our own that may contain a secret.
     pub fn own(&self, text: &str) -> String {
         hide_user_info(&self.hide(text))
     }
@@ -115,12 +116,12 @@ impl Redactor {
     }
 }
 
-/// What is looked for of these texts: as they are, and as they stand in base64, and each of their
-/// words.
+/// Returns the bytes to look for in place of these texts: each text and each of its words, plain
+/// and in base64.
 fn needles(secrets: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
     let mut needles: Vec<Vec<u8>> = Vec::new();
     for secret in secrets {
-        // A scheme such as Bearer is no part of a secret; each word behind it is as secret as the
+        // A scheme such as Bearer is not part of a secret. Each word after it is as secret as the
         // whole.
         let (first, rest) = secret.split_once(' ').unwrap_or(("", &secret));
         let whole = if is_scheme(first) { rest } else { &secret };
@@ -134,14 +135,14 @@ fn needles(secrets: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
     needles
 }
 
-/// The longest first.
+/// Sorts the longest first.
 fn sorted(mut needles: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     needles.dedup();
     needles
 }
 
-/// How many bytes of a secret stand at a place; 0 where none does.
+/// Returns how many bytes of a secret stand at a place. Zero if there is none.
 fn hidden_at(needles: &[Vec<u8>], bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
     let mut is_cut = false;
@@ -168,8 +169,8 @@ fn is_scheme(word: &str) -> bool {
     ["bearer", "basic", "token", "digest"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
-/// A secret as it stands in base64: what its bytes alone decide, at each of the three places that
-/// it can begin at.
+/// Returns a secret in base64, without the characters that depend on its surroundings, for each of
+/// its three possible offsets.
 fn in_base64(secret: &[u8]) -> Vec<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_encode_padding(false);
     let mut all = Vec::new();
@@ -177,7 +178,7 @@ fn in_base64(secret: &[u8]) -> Vec<Vec<u8>> {
         let engine = GeneralPurpose::new(&alphabet, config);
         for before in 0..3 {
             let text = engine.encode([&[0_u8; 3][..before], secret].concat());
-            // Characters that hold bits of what stands before or behind the secret.
+            // Other characters hold bits of bytes before or after the secret.
             let from = (before * 8).div_ceil(6);
             let until = (before + secret.len()) * 8 / 6;
             if until.saturating_sub(from) >= SHORTEST_BASE64 {
@@ -188,8 +189,8 @@ fn in_base64(secret: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-/// Whether `needle` stands at the front of `text`, in whatever encoding; the first `done` bytes of
-/// it are found already.
+/// Returns whether `needle` stands at the front of `text`, in any encoding. Its first `done` bytes
+/// have already been found.
 fn matches(text: &[u8], needle: &[u8], mut done: usize) -> Match {
     let mut at = 0;
     while let Some(&wanted) = needle.get(done) {
@@ -197,7 +198,7 @@ fn matches(text: &[u8], needle: &[u8], mut done: usize) -> Match {
         if is_beginning_of_escape(rest) || rest.is_empty() {
             return if done >= BETRAYED { Match::Cut } else { Match::No };
         }
-        // The usual case, and most of them.
+        // The common case.
         if rest[0].eq_ignore_ascii_case(&wanted) && !matches!(rest[0], b'%' | b'\\' | b'&') {
             (at, done) = (at + 1, done + 1);
             continue;
@@ -218,7 +219,7 @@ fn matches(text: &[u8], needle: &[u8], mut done: usize) -> Match {
     Match::Whole(at)
 }
 
-/// What the front of a text may stand for, and how long that is.
+/// Returns the bytes that the front of a text may stand for, each with its length in the text.
 fn meanings(text: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     let hex = |from: usize, digits: usize| -> Option<u8> {
         let digits = std::str::from_utf8(text.get(from..from + digits)?).ok()?;
@@ -242,7 +243,7 @@ fn meanings(text: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     [percent, twice, escape, doubled, entity(text), plus, literal].into_iter().flatten()
 }
 
-/// An entity of HTML.
+/// Decodes an entity of HTML.
 fn entity(text: &[u8]) -> Option<(u8, usize)> {
     const NAMED: [(&str, u8); 5] = [("amp", b'&'), ("lt", b'<'), ("gt", b'>'), ("quot", b'"'), ("apos", b'\'')];
     let inner = text.strip_prefix(b"&")?;
@@ -256,8 +257,8 @@ fn entity(text: &[u8]) -> Option<(u8, usize)> {
     Some((byte, end + 2))
 }
 
-/// The end of one chunk and the size of the next (RFC 9112 section 7.1), which may stand anywhere
-/// in a body.
+/// Returns the length of the end of one chunk and the size of the next (RFC 9112 section 7.1),
+/// which may stand anywhere in a body.
 fn framing(text: &[u8]) -> Option<usize> {
     let size = text.strip_prefix(b"\r\n")?;
     let digits = size.iter().take(16).take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -266,7 +267,7 @@ fn framing(text: &[u8]) -> Option<usize> {
     (digits > 0 && is_extension).then_some(2 + digits + line + 2)
 }
 
-/// Whether the text ends in the middle of an escape.
+/// Returns true if the text ends in the middle of an escape.
 fn is_beginning_of_escape(text: &[u8]) -> bool {
     let is_hex = |digits: &[u8], most: usize| digits.len() < most && digits.iter().all(u8::is_ascii_hexdigit);
     match text {
@@ -278,7 +279,7 @@ fn is_beginning_of_escape(text: &[u8]) -> bool {
     }
 }
 
-/// Bytes as text. Those that are no text stay in it as `\xNN`.
+/// Converts bytes to text. Invalid bytes become `\xNN`.
 fn as_text(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -291,13 +292,12 @@ fn as_text(bytes: &[u8]) -> String {
     text
 }
 
-/// Control characters, and what else a terminal or an editor obeys instead of showing it, as
-/// escapes.
+/// Escapes control characters, and others that a terminal or an editor obeys instead of showing.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            // Escaped by their looks in source code; quotes and backslashes stay as they are.
+            // `escape_debug` would escape these, too: quotes and backslashes stay unchanged.
             '"' | '\'' | '\\' => out.push(c),
             c => out.extend(c.escape_debug()),
         }
@@ -305,23 +305,23 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Whether a character is obeyed instead of shown: controls (C0, DEL, C1), what changes the
-/// direction of text, line and paragraph separators, and what has no width.
+/// Returns true if a character is obeyed instead of shown: controls (C0, DEL, C1), characters that
+/// change the direction of text, line and paragraph separators, and characters without width.
 pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
         || matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
-/// Lines for people: nothing in them drives a terminal or commands a CI runner. Line ends and tabs
-/// stay.
+/// Returns lines for people, in which nothing drives a terminal or commands a CI runner. Line ends
+/// and tabs stay.
 pub fn harmless(text: &str) -> String {
     let shown: String = text.chars().map(|c| if is_obeyed(c) && c != '\n' && c != '\t' { '?' } else { c }).collect();
     defused(&shown)
 }
 
-/// GitHub's runner obeys a line that begins with `::`, blanks before it or not, and `##[` wherever
-/// it stands. A page may break a line at any blank, so that every word may begin one.
+/// Breaks commands of GitHub's runner. It obeys a line that begins with `::`, even after blanks,
+/// and `##[` at any place. A page may break a line at any blank, so every word may begin a line.
 fn defused(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut starts_word = true;
@@ -336,7 +336,7 @@ fn defused(text: &str) -> String {
     out
 }
 
-/// Names that are followed by a secret in messages, headers and JSON.
+/// Names in front of a secret in messages, headers and JSON.
 const NAMES: [&str; 10] = [
     "authorization",
     "api-key",
@@ -349,13 +349,13 @@ const NAMES: [&str; 10] = [
     "cookie",
     "x-auth-token",
 ];
-/// Words that a secret follows directly.
+/// Words right in front of a secret.
 const SCHEMES: [&str; 2] = ["bearer ", "basic "];
-/// How keys of LLM providers begin.
+/// Prefix of the keys of LLM providers.
 const KEY_START: &str = "sk-";
 
-/// Hides values behind names like `authorization:` and `api_key=`, words after `Bearer`, and what
-/// begins like a key.
+/// Hides values after names like `authorization:` and `api_key=`, words after `Bearer`, and words
+/// that begin like a key.
 fn hide_what_looks_secret(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let mut out = String::with_capacity(text.len());
@@ -375,15 +375,15 @@ fn hide_what_looks_secret(text: &str) -> String {
     hide_user_info(&out)
 }
 
-/// The lengths of a name at the front of `lower` and of the secret behind it; zeros when there is
-/// none.
+/// Returns the length of a name at the front of `lower`, and of the secret after it. Both are zero
+/// if there is none.
 fn secret_at(lower: &str) -> (usize, usize) {
     /// Keys are long; `sk-1` is a name.
     const SHORTEST_KEY: usize = 8;
     let word = |from: usize| {
         let ends = |c: char| c.is_whitespace() || c.is_control() || "\"',;&}])<".contains(c);
         let length = lower[from..].find(ends).unwrap_or(lower.len() - from);
-        // What is hidden already stays as it is.
+        // A secret that is already hidden stays unchanged.
         if lower[from..].starts_with(HIDDEN) { 0 } else { length }
     };
     if lower.starts_with(KEY_START) && word(0) >= SHORTEST_KEY {
@@ -406,7 +406,7 @@ fn secret_at(lower: &str) -> (usize, usize) {
     }
 }
 
-/// `http://user:password@host` without user and password.
+/// Hides user and password in `http://user:password@host`.
 fn hide_user_info(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

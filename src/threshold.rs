@@ -1,5 +1,5 @@
-//! Pass or fail: k6's threshold grammar, with one difference that matters. *No data is a failure*:
-//! k6 passes a rate or trend without samples, and so calls a run against a dead server a success.
+//! Pass or fail: k6's threshold grammar, with one important difference. *No data is a failure.* k6
+//! passes a rate or a trend without samples, and so calls a run against a dead server a success.
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -14,22 +14,23 @@ use std::fmt;
 /// One threshold. Plain data, valid by construction: the metric exists and has the aggregation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// What it is set on.
+    /// The metric that it is set on.
     pub metric: Metric,
     /// Only this kind of request (`http_req_duration{request:chat-stream}`), or only these turns of
     /// conversations (`ttft{turn:9+}`, kept as `turn:9+`).
     pub request: Option<String>,
-    /// Which number of the metric.
+    /// The number of the metric that is judged.
     pub aggregation: Aggregation,
-    /// How it is compared.
+    /// The comparison.
     pub operator: Operator,
-    /// With what: milliseconds for times, 0 to 1 for shares, else a plain number.
+    /// The number to compare with: milliseconds for times, 0 to 1 for shares, otherwise a plain
+    /// number.
     pub bound: f64,
     /// The expression as written.
     pub expression: String,
-    /// Stop the run as soon as it fails.
+    /// True to stop the run as soon as it fails.
     pub abort_on_fail: bool,
-    /// But not before this much of the run is over.
+    /// The part of the run that must be over before it may stop the run.
     pub delay_abort_eval: Nanos,
 }
 
@@ -42,7 +43,7 @@ pub enum Aggregation {
     Med,
     /// Percentile, 0 to 100 (trend).
     P(f64),
-    /// How many (trend, counter).
+    /// Number of samples (trend), or the count (counter).
     Count,
     /// Per second (counter), share (share).
     Rate,
@@ -65,7 +66,7 @@ pub enum Operator {
     NotEqual,
 }
 
-/// Why a text is not a threshold.
+/// The error for a text that is not a threshold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RuleError(pub String);
@@ -76,28 +77,28 @@ pub struct Judged {
     pub metric: String,
     /// The expression as written.
     pub expression: String,
-    /// What was measured, in the unit of the bound.
+    /// The measured value, in the unit of the bound.
     pub value: Option<f64>,
-    /// How many samples stand behind it.
+    /// Number of samples behind the value.
     pub samples: u64,
     pub verdict: Judgement,
 }
 
-/// How a threshold came out.
+/// The result of a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
     Pass,
     Fail,
-    /// Nothing was measured: not a pass.
+    /// Nothing was measured. This is not a pass.
     NoData,
 }
 
-/// Percentiles end here.
+/// The highest percentile.
 const MAX_PERCENTILE: f64 = 100.0;
 
 impl Aggregation {
-    /// What each kind of metric has, for people.
+    /// Returns the aggregations of a metric, for people.
     fn of(metric: Metric) -> &'static str {
         match metric {
             Metric::Trend(_) => "avg, min, max, med, p(N), count",
@@ -108,7 +109,7 @@ impl Aggregation {
         }
     }
 
-    /// The aggregation as written, if `metric` has it.
+    /// Parses an aggregation, if `metric` has it.
     fn parse(metric: Metric, text: &str) -> Result<Self, RuleError> {
         let parsed = match (metric, text) {
             (Metric::Trend(_), "avg") => Some(Self::Avg),
@@ -132,8 +133,8 @@ impl Aggregation {
 }
 
 impl Operator {
-    /// Spellings, longest first so that none hides another. k6 knows the strict forms too; here
-    /// they mean the same.
+    /// Spellings, the longest first, so that none hides another. k6 knows the strict forms, too.
+    /// Here they mean the same.
     const SPELLINGS: [(&'static str, Self); 8] = [
         ("===", Self::Equal),
         ("!==", Self::NotEqual),
@@ -145,7 +146,7 @@ impl Operator {
         (">", Self::Greater),
     ];
 
-    /// Whether `value operator bound` holds; nothing holds for NaN.
+    /// Returns true if `value operator bound` holds. For NaN, nothing holds.
     fn holds(self, value: f64, bound: f64) -> bool {
         let Some(order) = value.partial_cmp(&bound) else { return false };
         match self {
@@ -160,7 +161,7 @@ impl Operator {
 }
 
 impl Rule {
-    /// The metric as written, selector included: the key under which the rule stood.
+    /// Returns the metric as written, selector included: the key of the rule.
     pub fn key(&self) -> String {
         match &self.request {
             Some(turn) if turn.starts_with(TURN_PREFIX) => format!("{}{{{turn}}}", self.metric.name()),
@@ -171,14 +172,14 @@ impl Rule {
 }
 
 impl fmt::Display for Rule {
-    /// `http_req_duration{request:chat-stream}: p(95)<2s`
+    /// Writes, for example, `http_req_duration{request:chat-stream}: p(95)<2s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.key(), self.expression)
     }
 }
 
-/// Reads one threshold. `metric` may carry a selector, `expression` is like `p(95)<2s`. Kinds of
-/// request are checked against `requests`.
+/// Parses one threshold. `metric` may have a selector, and `expression` is like `p(95)<2s`. Kinds
+/// of request are checked against `requests`.
 pub fn parse(metric: &str, expression: &str, requests: &[String]) -> Result<Rule, RuleError> {
     let (metric, request) = parse_key(metric, requests)?;
     let (left, operator, right) = split(expression, "an aggregation, an operator and a number, such as p(95)<2s")?;
@@ -196,8 +197,8 @@ pub fn parse(metric: &str, expression: &str, requests: &[String]) -> Result<Rule
     })
 }
 
-/// Reads one latency goal of a single request, such as `<2s` for `ttft`. It becomes a rule on the
-/// maximum: a request has met it when the largest of its own values has.
+/// Parses one latency goal of a single request, such as `<2s` for `ttft`. It becomes a rule on the
+/// maximum: a request has met it if the largest of its own values has.
 pub fn parse_goal(metric: &str, expression: &str, requests: &[String]) -> Result<Rule, RuleError> {
     const GOALS: [Trend; 9] = [
         Trend::HttpReqDuration,
@@ -238,7 +239,7 @@ pub fn parse_goal(metric: &str, expression: &str, requests: &[String]) -> Result
     })
 }
 
-/// A metric's name, and the kind of request it is narrowed to.
+/// Parses a metric's name and its selector.
 fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>), RuleError> {
     let key = key.trim();
     let (name, selector) = match key.split_once('{') {
@@ -269,7 +270,7 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
     Ok((metric, Some(request.to_owned())))
 }
 
-/// The turns that a metric is narrowed to.
+/// Parses the turns that a metric is narrowed to.
 fn turn(key: &str, metric: Metric, turn: &str) -> Result<String, RuleError> {
     if !TURNS.contains(&turn) {
         let known = TURNS.join(", ");
@@ -282,9 +283,9 @@ fn turn(key: &str, metric: Metric, turn: &str) -> Result<String, RuleError> {
     Ok(format!("{TURN_PREFIX}{turn}"))
 }
 
-/// Names the nearest metric, and all.
+/// Returns the error for an unknown metric. It suggests the nearest one, and lists all.
 fn unknown_metric(name: &str) -> RuleError {
-    /// Below this likeness a suggestion would confuse.
+    /// Below this similarity, a suggestion would confuse.
     const ALIKE: f64 = 0.8;
     let nearest = Metric::all()
         .map(|metric| (strsim::jaro_winkler(name, metric.name()), metric.name()))
@@ -295,7 +296,7 @@ fn unknown_metric(name: &str) -> RuleError {
     RuleError(format!("no metric is named `{}`{hint}: expected one of {}", name.escape_debug(), known.join(", ")))
 }
 
-/// The three parts of an expression, trimmed.
+/// Splits an expression into its three parts, trimmed.
 fn split<'a>(expression: &'a str, expected: &str) -> Result<(&'a str, Operator, &'a str), RuleError> {
     let at = expression
         .find(['<', '>', '=', '!'])
@@ -312,14 +313,14 @@ fn split<'a>(expression: &'a str, expected: &str) -> Result<(&'a str, Operator, 
     Ok((left.trim(), operator, right))
 }
 
-/// The `N` of `p(N)`.
+/// Parses the `N` of `p(N)`.
 fn parse_percentile(text: &str) -> Result<f64, RuleError> {
     plain_number(text.trim()).filter(|p| (0.0..=MAX_PERCENTILE).contains(p)).ok_or_else(|| {
         RuleError(format!("p({text}) is not a percentile: expected a number from 0 to 100, such as p(95) or p(99.9)"))
     })
 }
 
-/// The number behind the operator, in the unit of the aggregation.
+/// Parses the number after the operator, in the unit of the aggregation.
 fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f64, RuleError> {
     let bad = |expected: &str| RuleError(format!("invalid bound '{text}' for {}: expected {expected}", metric.name()));
     match metric {
@@ -342,7 +343,7 @@ fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f
     }
 }
 
-/// A finite number that is not negative, without the words and signs that Rust's own parser takes.
+/// Parses a finite number that is not negative. Rust's own parser also accepts words and signs.
 fn plain_number(text: &str) -> Option<f64> {
     let ok = text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
@@ -359,7 +360,7 @@ pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Judged> {
         .collect()
 }
 
-/// Judges one rule. Without a value or samples there is no data, which is not a pass.
+/// Judges one rule. Without a value or samples there is no data, and the rule does not pass.
 pub fn evaluate(rule: &Rule, value: Option<f64>, samples: u64) -> Judged {
     let value = value.filter(|value| samples > 0 && !value.is_nan());
     let verdict = match value {
@@ -371,7 +372,7 @@ pub fn evaluate(rule: &Rule, value: Option<f64>, samples: u64) -> Judged {
     Judged { metric: rule.key(), expression: rule.expression.clone(), value, samples, verdict }
 }
 
-/// The rule's number in the unit of its bound, and how many samples stand behind it.
+/// Returns the rule's number in the unit of its bound, and the number of samples behind it.
 fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
     let request = rule.request.as_deref();
     match rule.metric {
@@ -416,8 +417,8 @@ fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
     }
 }
 
-/// Requests that finished. A count of zero failures means something only when there were requests
-/// that could have failed.
+/// Returns the requests that finished. A count of zero failures only has a meaning if there were
+/// requests that could have failed.
 fn finished(summary: &Summary, request: Option<&str>) -> u64 {
     match request {
         None => summary.finished(),

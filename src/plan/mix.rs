@@ -328,7 +328,7 @@ impl Row<'_> {
                 format!("applies to responses that report usage: expected no `check_usage` beside {}", api.name());
             return Err(self.error("check_usage", problem));
         }
-        // Other APIs do not report usage, whatever a flag says.
+        // Other APIs have no usage to report, so flags do not change them.
         Ok(!api.takes_flags() || self.defaults.flags.check_usage(self.request.check_usage))
     }
 

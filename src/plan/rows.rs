@@ -275,7 +275,7 @@ pub(super) const fn form(api: Api) -> Form {
     }
 }
 
-/// Returns the end of an API's paths, which is the same on all servers.
+/// Returns how the paths of an API end, whatever their prefix.
 const fn url_end(api: Api) -> &'static str {
     match api {
         Api::OpenaiResponses | Api::Openresponses => "/responses",

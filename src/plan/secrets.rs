@@ -84,8 +84,7 @@ impl Plan {
         queries.flat_map(in_query).chain(metrics.into_iter().flat_map(elsewhere)).collect()
     }
 
-    /// Returns texts in bodies that stand below the name of a secret: `{"auth": {"user_key":
-    /// "…"}}`.
+    /// Returns texts in bodies below the name of a secret: `{"auth": {"user_key": "…"}}`.
     fn in_bodies(&self) -> Vec<String> {
         let mut texts = Vec::new();
         for (name, value) in self.kinds().flat_map(|kind| &kind.body) {

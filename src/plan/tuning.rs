@@ -22,7 +22,7 @@ pub struct Tuning {
     /// The pause between two polls of a worker, or zero for none. `None` means that it depends on
     /// the streams in flight.
     pub poll_interval: Option<Nanos>,
-    /// True to acknowledge received data at once, instead of within 40 ms. It shows whether a
+    /// True to acknowledge received data at once, instead of within 40 ms. This shows whether a
     /// server waits for the acknowledgement.
     pub quickack: bool,
     /// The most bytes of incomplete responses, for all users of this process together. Responses

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Secrets that become known after a redactor was made. All copies learn together, and with them
-/// every redactor that was made with one.
+/// Secrets that become known after a redactor was made. All clones learn together, and so do all
+/// redactors that were made with one.
 #[derive(Clone, Default)]
 pub struct Learned(Arc<RwLock<Vec<Vec<u8>>>>);
 
@@ -15,14 +15,14 @@ impl std::fmt::Debug for Learned {
 }
 
 impl Learned {
-    /// From now on these texts are hidden, and each of their words.
+    /// Hides these texts from now on, and each of their words.
     pub fn add(&self, secrets: impl IntoIterator<Item = String>) {
         let more = super::needles(secrets);
-        // A panic elsewhere leaves what was learned as it is.
+        // A panic elsewhere does not damage the list.
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(more);
     }
 
-    /// Those of a redactor, and what was learned.
+    /// Returns the needles of a redactor together with the learned ones.
     pub(super) fn beside<'a>(&self, needles: &'a [Vec<u8>]) -> Cow<'a, [Vec<u8>]> {
         let learned = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if learned.is_empty() {

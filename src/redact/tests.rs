@@ -10,7 +10,7 @@ fn each(text: &str, encode: impl Fn(u8) -> String) -> String {
     text.bytes().map(encode).collect()
 }
 
-/// A secret in every writing that servers have.
+/// Returns a secret in every form that servers write.
 fn writings(secret: &str) -> Vec<(&'static str, String)> {
     let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let url_safe = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
@@ -36,7 +36,7 @@ fn writings(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Whether so much of a secret is to be seen that it can be made whole.
+/// Returns true if enough of a secret is visible to complete it.
 fn betrays(text: &str, written: &str) -> bool {
     let all: Vec<char> = written.chars().collect();
     let longest = all.len().min(10);
@@ -121,7 +121,7 @@ fn what_looks_like_a_secret_is_hidden() {
         ("X-Api-Key: 1234\r\nServer: x", "X-Api-Key: [hidden]\\r\\nServer: x"),
         ("got Bearer eyJhbGciOi.x.y today", "got Bearer [hidden] today"),
         ("Set-Cookie: sid=1; path=/", "Set-Cookie: [hidden]; path=/"),
-        // And what does not, is not.
+        // Other texts are not hidden.
         ("the bearer of this task-force risk-free", "the bearer of this task-force risk-free"),
         (r#"{"completion_tokens":5,"cookies":"no"}"#, r#"{"completion_tokens":5,"cookies":"no"}"#),
         ("basic authentication needs authorization, sk-1", "basic authentication needs authorization, sk-1"),
@@ -135,7 +135,7 @@ mod any {
     use proptest::prelude::*;
 
     proptest! {
-        /// Keys of any letters, written in any way, between any bytes.
+        /// Keys of any letters, in any form, between any bytes.
         #[test]
         fn key_is_never_shown(
             key in "[A-Za-z0-9_.:/+=-]{8,60}",

@@ -1,13 +1,13 @@
-//! What the fuzz targets call (`fuzz/`): thresholds as people write them.
+//! Entry points of the fuzz targets (`fuzz/`): thresholds as people write them.
 
 use super::{parse, parse_goal};
 
-/// A metric, a line break, an expression. What is understood is written in a form that is
-/// understood as the same.
+/// Parses a metric, a line break and an expression. A rule that can be parsed must be written in a
+/// form that parses to the same rule.
 ///
 /// # Panics
 ///
-/// When the contract is broken: that is what is looked for.
+/// Panics if this contract is broken, which is what the fuzzer looks for.
 pub fn fuzz_threshold(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (metric, expression) = text.split_once('\n').unwrap_or((text, ""));
