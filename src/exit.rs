@@ -8,9 +8,9 @@ pub enum ExitClass {
     Success = 0,
     /// The command line cannot be understood.
     Usage = 2,
-    /// A threshold (k6's number) or an endpoint failed.
+    /// A threshold or an endpoint failed. k6 has the same number for thresholds.
     ThresholdFailed = 99,
-    /// Profile, threshold or environment are invalid.
+    /// The profile, a threshold or the environment is invalid.
     Configuration = 104,
     /// Stopped by a signal; a partial report was written.
     Interrupted = 105,

@@ -200,7 +200,7 @@ pub struct RequestWriter {
 }
 
 impl fmt::Debug for RequestWriter {
-    /// Without the heads, which carry the key.
+    /// Leaves out the heads, which carry the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestWriter")
             .field("seed", &self.seed)

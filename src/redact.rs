@@ -116,8 +116,7 @@ impl Redactor {
     }
 }
 
-/// Returns the bytes to look for in place of these texts: each text and each of its words, plain
-/// and in base64.
+/// Returns the byte strings to look for: each text and each of its words, plain and in base64.
 fn needles(secrets: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
     let mut needles: Vec<Vec<u8>> = Vec::new();
     for secret in secrets {
@@ -169,8 +168,8 @@ fn is_scheme(word: &str) -> bool {
     ["bearer", "basic", "token", "digest"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
-/// Returns a secret in base64, without the characters that depend on its surroundings, for each of
-/// its three possible offsets.
+/// Returns a secret in both alphabets of base64, for each of its three possible offsets, without
+/// characters that depend on its surroundings.
 fn in_base64(secret: &[u8]) -> Vec<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_encode_padding(false);
     let mut all = Vec::new();

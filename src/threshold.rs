@@ -45,7 +45,7 @@ pub enum Aggregation {
     P(f64),
     /// Number of samples (trend), or the count (counter).
     Count,
-    /// Per second (counter), share (share).
+    /// Per second (counter), or the share (rate).
     Rate,
     Value,
 }

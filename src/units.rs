@@ -47,17 +47,17 @@ impl Nanos {
     /// Later than every instant of a test (584 years).
     pub const MAX: Self = Self(u64::MAX);
 
-    /// `n` microseconds.
+    /// Returns a length of `n` microseconds.
     pub const fn from_micros(n: u64) -> Self {
         Self(n.saturating_mul(1_000))
     }
 
-    /// `n` milliseconds.
+    /// Returns a length of `n` milliseconds.
     pub const fn from_millis(n: u64) -> Self {
         Self(n.saturating_mul(1_000_000))
     }
 
-    /// `n` seconds.
+    /// Returns a length of `n` seconds.
     pub const fn from_secs(n: u64) -> Self {
         Self(n.saturating_mul(1_000_000_000))
     }
@@ -68,28 +68,28 @@ impl Nanos {
         Self((s * 1e9).round() as u64)
     }
 
-    /// Whole microseconds, rounded down.
+    /// Returns whole microseconds, rounded down.
     pub const fn as_micros(self) -> u64 {
         self.0 / 1_000
     }
 
-    /// Milliseconds as a float, the unit of every trend in the Document.
+    /// Returns milliseconds as a float, the unit of every trend in the Document.
     pub fn as_millis_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
-    /// Seconds as a float.
+    /// Returns seconds as a float.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
-    /// The length from `earlier` to `self`, zero if `earlier` is later.
+    /// Returns the length from `earlier` to `self`. Zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
     }
 
-    /// `self + length`, stopping at [`Nanos::MAX`].
+    /// Returns `self + length`, at most [`Nanos::MAX`].
     #[must_use]
     pub const fn saturating_add(self, length: Self) -> Self {
         Self(self.0.saturating_add(length.0))

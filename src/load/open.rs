@@ -9,7 +9,7 @@
 //!            │   │   │       a shard takes every n-th
 //!            ▼   ▼   ▼
 //!          next ──▶ a free user starts it ──▶ … ──▶ finished: the user is free again
-//!                   none is free: it waits, its instant kept (queue), or is dropped and counted
+//!                   all busy: it waits and keeps its instant (queue), or is dropped and counted
 //! ```
 //!
 //! Arrival `k` comes when the expected number of arrivals, the integral of the rate, reaches
@@ -98,7 +98,7 @@ pub struct Offered {
     pub dropped: u64,
 }
 
-/// One shard of an open load, as it runs.
+/// One shard of an open loop, as it runs.
 #[derive(Debug)]
 pub struct Schedule {
     sequence: Source,

@@ -36,7 +36,7 @@ impl Head {
 }
 
 impl std::fmt::Debug for Heads {
-    /// Without the heads, which carry the key.
+    /// Leaves out the heads, which carry the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Heads").field("kinds", &self.all.len()).finish_non_exhaustive()
     }

@@ -19,7 +19,7 @@ pub struct Request {
 }
 
 impl fmt::Debug for Request {
-    /// Without the bytes, which carry the key.
+    /// Leaves out the bytes, which carry the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").field("kind", &self.kind).field("length", &self.bytes.len()).finish_non_exhaustive()
     }

@@ -523,7 +523,7 @@ fn behavior_is_drawn_like_everything_else_and_changes_nothing_else() {
             slow += u32::from(after.behavior.bytes_per_second.is_some_and(|pace| pace.get() == 9));
         }
     }
-    // Of 10,000, within five standard deviations.
+    // Of 10,000 requests, within five standard deviations.
     assert!((2_280..2_720).contains(&cancelled), "{cancelled}");
     assert!((4_750..5_250).contains(&dropped), "{dropped}");
     assert!((850..1_150).contains(&slow), "{slow}");

@@ -38,7 +38,7 @@ pub(super) struct Words {
     /// All words as one text, each with a space before it, and enough padding to copy every run as
     /// a whole frame.
     text: Vec<u8>,
-    /// Where each word begins in the text, and where a run ends that begins with the last word.
+    /// The beginning of each word in the text, and the end of a run that begins with the last word.
     starts: Vec<usize>,
 }
 

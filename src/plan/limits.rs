@@ -78,7 +78,7 @@ pub const MAX_OWN_METRICS: usize = 32;
 pub const MAX_OWN_METRIC_NAME: usize = 200;
 /// Tags of a run.
 pub const MAX_TAGS: usize = 100;
-/// Shards of a test: more machines than anybody will use.
+/// Shards of a test: more machines than a test will use.
 pub const MAX_SHARDS: u32 = 10_000;
 /// Bytes of a profile's file.
 pub const MAX_PROFILE_BYTES: usize = 1 << 20;
@@ -133,8 +133,8 @@ pub const DEFAULT_SEED: u64 = 1;
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 /// Port that llmsim listens on by default.
 pub const DEFAULT_PORT: u16 = 8080;
-/// How long a started server may take to become ready. llmsim needs a fraction of a second; a
-/// loaded CI machine some.
+/// How long a started server may take to become ready. llmsim needs a fraction of a second, or a
+/// few seconds on a loaded CI machine.
 pub const SERVER_READY_WITHIN: Nanos = Nanos::from_secs(30);
 
 /// Longest pause between two polls. With a longer one, even a slow stream's tokens would arrive in

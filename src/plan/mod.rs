@@ -164,7 +164,7 @@ pub struct Plan {
     pub shard: Shard,
     /// When the load begins, by the wall clock. `None` for at once.
     pub start_at: Option<Timestamp>,
-    /// Where the shards meet. `None` if they do not know of each other.
+    /// The rendezvous of the shards. `None` if they do not know of each other.
     pub rendezvous: Option<Rendezvous>,
 }
 
@@ -182,7 +182,7 @@ pub struct Shard {
 impl Shard {
     pub const WHOLE: Self = Self::of_process(0, 1);
 
-    /// The shard of one process of `count`.
+    /// Returns the shard of one process of `count`.
     pub const fn of_process(index: u32, count: u32) -> Self {
         Self { index, count, workers: 1 }
     }

@@ -15,17 +15,17 @@ use std::path::PathBuf;
 /// How results are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Presentation {
-    /// Where the Document is written.
+    /// Destination of the Document.
     pub output: Option<Output>,
-    /// Where the report page is written.
+    /// Destination of the report page.
     pub html: Option<PathBuf>,
-    /// Where the verdict is written as JUnit XML.
+    /// Destination of the verdict as JUnit XML.
     pub junit: Option<PathBuf>,
-    /// Where a line for each request is written.
+    /// Destination of a line for each request.
     pub requests: Option<RequestsFile>,
-    /// Where the live page is served. `None` if it was not asked for.
+    /// Address of the live page. `None` if it was not asked for.
     pub web: Option<WebPlace>,
-    /// Where samples for Prometheus are written. `None` if it was not asked for.
+    /// Destination of samples for Prometheus. `None` if it was not asked for.
     pub prometheus: Option<PrometheusWrite>,
     /// True to write a step summary and annotations when running under GitHub Actions.
     pub github: bool,

@@ -209,7 +209,7 @@ pub struct Request {
     pub dataset: Option<Dataset>,
     /// A shared prefix of prompts.
     pub prefix: Option<WrittenPrefix>,
-    /// Whether the server's prompt cache can find the beginnings of prompts.
+    /// The setting whether the server's prompt cache can find the beginnings of prompts.
     pub prompt_cache: Option<String>,
     pub max_tokens: Option<MaxTokens>,
     /// The field of chat completions that carries the limit.
@@ -234,9 +234,9 @@ pub struct Request {
     pub method: Option<String>,
     /// The places of the values in its responses.
     pub response: Option<WrittenResponse>,
-    /// Whether a stream of chat completions is asked for its usage.
+    /// True if a stream of chat completions is asked for its usage.
     pub include_usage: Option<bool>,
-    /// Whether a response without usage is a failure, if it is not streamed.
+    /// True if a response without usage is a failure, unless it is streamed.
     pub check_usage: Option<bool>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,

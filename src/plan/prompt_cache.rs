@@ -2,7 +2,7 @@
 
 use super::{Given, PlanError};
 
-/// Whether a server's prompt cache can find the beginnings of built-in prompts.
+/// The setting whether a server's prompt cache can find the beginnings of built-in prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cache {
     Hit,

@@ -42,7 +42,7 @@ const AZURE: ServerKind =
 /// Endings of the names of Azure's servers.
 const AZURE_HOSTS: [&str; 3] = [".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com"];
 
-/// Asks the server what it is.
+/// The word that asks the server what it is.
 const AUTO: &str = "auto";
 
 impl ServerKind {

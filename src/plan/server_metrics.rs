@@ -1,4 +1,4 @@
-//! Where the server's metrics are read: `--server-metrics` and `--server-metric`.
+//! The source of the server's metrics: `--server-metrics` and `--server-metric`.
 
 use super::source::Changed;
 use super::{Overrides, PlanError, limits};
@@ -12,7 +12,7 @@ pub struct ServerMetrics {
     pub names: Vec<String>,
 }
 
-/// Where metrics are read.
+/// The source of the server's metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scrape {
     /// At the target's `/metrics`, if it is known what the target is.

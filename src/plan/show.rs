@@ -304,7 +304,7 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     }
 }
 
-/// Whether it is sent again, and what a simulator plays.
+/// Adds its retries, and the scenario that a simulator plays.
 fn add_retries(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     let at = |name: &str| format!("{key}.{name}");
     if let Some(scenario) = &kind.scenario {
@@ -329,7 +329,7 @@ fn add_conversation(list: &mut Listing<'_>, key: &str, how: &Conversation) {
     list.add(&at("max_tool_rounds"), how.max_tool_rounds.to_string());
 }
 
-/// What its users do beside waiting; most do nothing, and then nothing is said.
+/// Adds the behavior of its users. Users who just wait are not listed.
 fn add_behaviors(list: &mut Listing<'_>, key: &str, behavior: &BehaviorMix) {
     for (name, leave) in [("cancel", behavior.cancel), ("drop", behavior.drop)] {
         if let Some(leave) = leave {
@@ -346,8 +346,8 @@ fn add_behaviors(list: &mut Listing<'_>, key: &str, behavior: &BehaviorMix) {
     }
 }
 
-/// A timeout comes from a flag, else the request, else the profile's top; a bare duration there is
-/// the total.
+/// Returns the origin of a timeout: a flag, or else the request, or else the top of the profile. A
+/// bare duration is the total.
 fn timeout_origin(list: &Listing<'_>, request: &str, name: &str) -> Origin {
     if let Some(origin) = list.changed.get(&format!("timeout.{name}")) {
         return origin.clone();

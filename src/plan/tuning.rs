@@ -16,7 +16,7 @@ pub struct Tuning {
     pub workers: Option<u32>,
     /// True if workers are pinned to cores.
     pub pin: bool,
-    /// Whether reads are timed by the kernel's receive timestamps. `None` means if tokens are
+    /// True if reads are timed by the kernel's receive timestamps. `None` means only if tokens are
     /// streamed.
     pub rx_timestamps: Option<bool>,
     /// The pause between two polls of a worker, or zero for none. `None` means that it depends on

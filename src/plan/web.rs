@@ -1,4 +1,4 @@
-//! Where the live page is served.
+//! The address of the live page, and its token.
 
 use super::source::Changed;
 use super::{Overrides, PlanError};
@@ -10,7 +10,7 @@ const DEFAULT_WEB_PORT: u16 = 9540;
 /// Length of a token in bytes: shorter ones can be guessed, and longer ones do not fit a cookie.
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 8..=512;
 
-/// Where the live page is served, and its token.
+/// The address of the live page, and its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebPlace {
     pub addr: SocketAddr,

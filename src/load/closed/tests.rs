@@ -273,7 +273,7 @@ fn nothing_to_do_is_over_at_once() {
 
 #[test]
 fn shared_iterations_go_to_whoever_is_free() {
-    // The first user is slow: the other does the rest, and its thoughts end with the work.
+    // The first user is slow. The other one does the rest, and stops thinking when no work is left.
     let run = run(&thinking(shared(2, 5, 600_000), 1, 1), |_, iteration| ms(if iteration == 0 { 100 } else { 9 }));
     let who: Vec<(u32, u64, u32)> = run.starts.iter().map(|(_, s)| (s.vu, s.iteration, s.draw_vu)).collect();
     assert_eq!(who, [(0, 0, 0), (1, 1, 0), (1, 2, 0), (1, 3, 0), (1, 4, 0)]);

@@ -1,4 +1,4 @@
-//! How flags about connections are read.
+//! Tests of flags about connections.
 
 use super::*;
 use crate::mix::Secret;

@@ -23,7 +23,7 @@ fn with(text: &str, overrides: &Overrides, files: &[(&str, &str)]) -> Result<Res
     })
 }
 
-/// The same, with a spool for rows that do not fit into memory.
+/// Files from a function, with a spool for rows that do not fit into memory.
 struct Spooling<F>(F);
 
 impl<F: FnMut(&Path) -> std::io::Result<String>> Files for Spooling<F> {

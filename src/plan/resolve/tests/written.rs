@@ -1,4 +1,4 @@
-//! What a file may contain, and what is refused.
+//! Tests of the content that a file may have, and of the content that is refused.
 
 use super::*;
 use proptest::prelude::*;
