@@ -554,8 +554,7 @@ fn the_test_itself_sees_what_it_should() {
     let named: BTreeSet<String> = seen.names.iter().map(|path| path.join("::")).collect();
     let expected = ["crate::load::Schedule", "crate::load::Start", "crate::units::Nanos", "crate::wire::x"];
     assert_eq!(named, expected.into_iter().map(str::to_owned).collect());
-    // `mod tests;` at the top does not hide anything. The lines of an inline test module do not
-    // count.
+    // `mod tests;` at the top does not hide anything. Lines of inline test modules do not count.
     assert_eq!((seen.lines, seen.functions), (4, vec![("f".to_owned(), 1)]));
     assert_eq!(strip("let a = \"crate::cli\"; // crate::cli").trim(), "let a = ;");
     assert!(uses("use mio::Poll", "mio") && !uses("let famio = 1", "mio"));

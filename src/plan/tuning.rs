@@ -16,8 +16,8 @@ pub struct Tuning {
     pub workers: Option<u32>,
     /// True if workers are pinned to cores.
     pub pin: bool,
-    /// True if reads are timed by the kernel's receive timestamps. `None` means only if tokens are
-    /// streamed.
+    /// True if reads are timed by the kernel's receive timestamps. `None` means true only if tokens
+    /// are streamed, and not over a Unix socket.
     pub rx_timestamps: Option<bool>,
     /// The pause between two polls of a worker, or zero for none. `None` means that it depends on
     /// the streams in flight.

@@ -58,8 +58,7 @@ fn bodies(plan: &Plan, requests: u64) -> BTreeMap<(u32, u64), Vec<u8>> {
     let mut bodies = BTreeMap::new();
     let mut now = Nanos::ZERO;
     while let Some(due) = schedule.next_due() {
-        // A user's next request comes a moment later. Otherwise it would ask for ever at one
-        // instant.
+        // A user's next request comes a moment later, or it would ask for ever at one instant.
         now = due.max(now.saturating_add(Nanos(1)));
         while let Some(turn) = schedule.due(now) {
             let Turn::Start(start) = turn else { continue };
