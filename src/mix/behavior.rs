@@ -3,7 +3,7 @@
 use crate::units::Nanos;
 use std::num::NonZeroU32;
 
-/// Shares of the users of a kind of request who do so. By default, all users wait.
+/// The users of a kind of request who do not just wait. By default, all users wait.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BehaviorMix {
     /// Users who give up: the connection is closed in the usual way.
@@ -42,7 +42,7 @@ pub struct SlowReader {
 /// The behavior of one user with one response. Small, because every connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClientBehavior {
-    /// When it leaves before the end.
+    /// When it leaves, if it leaves before the end.
     pub leave: Option<After>,
     /// True if it leaves by resetting the connection.
     pub by_reset: bool,

@@ -118,7 +118,7 @@ impl Keys {
         &self.learned
     }
 
-    /// Sends this key from now on. First all its `forms` are hidden, so that none is sent before.
+    /// Sends this key from now on. All its `forms` are hidden before a request can carry them.
     pub(super) fn change(&self, key: Secret, forms: Vec<String>) {
         self.learned.add(forms);
         let mut state = self.lock();

@@ -107,7 +107,7 @@ impl Row<'_> {
         self.written.error(&self.at(key), problem)
     }
 
-    /// Returns one kind. Returns several if the API is `auto`, each with the whole weight. Returns
+    /// Returns one kind. If the API is `auto`, returns several, each with the whole weight. Returns
     /// none if a built-in profile would ask another server for an endpoint of the simulator.
     fn kinds(&self, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Vec<Kind>, PlanError> {
         let request = self.request;

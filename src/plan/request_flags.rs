@@ -61,7 +61,7 @@ impl<'a> RequestFlags<'a> {
     /// index in the profile.
     ///
     /// If some of the requests that generate are of the wanted sort, streamed or not, only those
-    /// are kept: the others would be the same under another name. If none is, all of them are
+    /// are kept: the others would be the same under another name. Otherwise all of them are
     /// converted.
     pub(super) fn requests(&self, written: &ProfileFile) -> Result<Vec<(usize, Request)>, PlanError> {
         let all = written.profile.requests.iter().cloned().enumerate();
