@@ -198,12 +198,13 @@ impl<'a> RequestDefaults<'a> {
     /// Checks that requests are left to send, and that a given path is the path of one API only.
     pub(super) fn check(&self, kinds: &[Kind]) -> Result<(), PlanError> {
         let given = self.api.map(|(_, given)| given).or(self.path);
-        if let (true, Some(given)) = (kinds.is_empty(), given) {
-            return Err(given.misplaced("leaves no request to send: expected a profile with a generation request"));
+        let apis = || kinds.iter().map(|kind| kind.api).filter(|api| api.takes_flags());
+        if let (None, Some(given)) = (apis().next(), given) {
+            return Err(given.misplaced("applies to no request: expected a profile with a generation request"));
         }
         self.flags.check(kinds.iter().any(|kind| kind.stream && kind.api.bills_streams_on_request()))?;
         let Some(path) = self.path else { return Ok(()) };
-        let mut apis = kinds.iter().map(|kind| kind.api);
+        let mut apis = apis();
         let first = apis.next();
         if apis.any(|api| Some(api) != first) {
             return Err(path.misplaced("would be the path of several APIs: add --api to choose one"));

@@ -75,7 +75,7 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     let api = |name: &str| overrides! { api: flag("api", name) };
     let error =
         file(&row("auto"), &overrides! { api: flag("api", "openai-chat") }).expect_err("nothing is left").to_string();
-    assert!(error.contains("leaves no request to send"), "{error}");
+    assert!(error.contains("applies to no request"), "{error}");
     let both = format!("{}[[requests]]\nname = \"plain\"\napi = \"auto\"\n", row("auto"));
     let plan = file(&both, &overrides! { api: flag("api", "openai-chat") }).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["plain"]);
@@ -112,6 +112,10 @@ fn endpoints_that_a_file_names_are_asked_of_any_server() {
     let models = "[[requests]]\nname = \"models\"\napi = \"models\"\n";
     let plan = file(&format!("{FLAT}{CHAT}{models}"), &overrides! { api: flag("api", "openai-chat") }).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["chat", "models"]);
+    let path = overrides! { path: flag("path", "/x/chat") };
+    let plan = file(&format!("{FLAT}{CHAT}{models}"), &path).expect("a path is of requests that generate");
+    let paths: Vec<_> = plan.mix.kinds.iter().map(|kind| kind.path.as_str()).collect();
+    assert_eq!(paths, ["/x/chat", "/openai/v1/models"]);
     let plan = run("smoke", &overrides! { api: flag("api", "openai-chat") }).expect("fine").plan;
     assert!(plan.mix.kinds.iter().all(|kind| kind.api == Api::OpenaiChat), "{:?}", names(&plan.mix.kinds));
 }
@@ -178,7 +182,7 @@ fn what_makes_no_sense_is_refused() {
     }
     let health = format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"health\"\n");
     let error = file(&health, &overrides! { api: flag("api", "openai-chat") }).expect_err("nothing is left");
-    assert!(error.to_string().contains("leaves no request to send"), "{error}");
+    assert!(error.to_string().contains("applies to no request"), "{error}");
     for (lines, words) in [
         ("api = \"auto\"\npath = \"/x\"", "requests[0].path"),
         ("api = \"openai-chat\"\ninclude_usage = true", "streams of openai-chat"),
