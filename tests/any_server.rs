@@ -330,7 +330,7 @@ fn steps_of_sweeps_say_what_the_server_says_of_itself() {
     let output = blast(&[&capacity[..], &missed, &short].concat());
     assert!(output.code == Some(99) && output.stdout.contains("server_running value<2: measured 2.00"), "{output:?}");
 
-    let throughput = ["throughput", "--concurrency", "2", "--answers", "plain", "--model", "tiny"];
+    let throughput = ["throughput", "--concurrency", "2", "--responses", "plain", "--model", "tiny"];
     let output = blast(&[&throughput[..], &short, &["--server-metric", "mine"]].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stdout.contains("The server says: `mine`") && page(&bench.path("r.html")).contains("42.00"));

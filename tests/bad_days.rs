@@ -175,7 +175,7 @@ fn an_output_that_cannot_be_printed_does_not_cost_the_result_of_other_commands()
     }
     let steps = ["--target-url", &url, "--duration", "100ms", "--warmup", "0s", "--quiet"];
     let capacity = ["capacity", "--by", "vus", "--max", "1", "--slo", "http_req_failed rate<1%"];
-    let throughput = ["throughput", "--no-server", "--concurrency", "1", "--answers", "plain"];
+    let throughput = ["throughput", "--no-server", "--concurrency", "1", "--responses", "plain"];
     for args in [
         [&capacity[..], &steps, &["--output", &result]].concat(),
         [&throughput[..], &steps, &["--output", &result]].concat(),

@@ -53,7 +53,7 @@ fn throughput_sweeps_a_fresh_simulator_for_each_number_of_threads() {
     ] {
         assert!(output.stdout.contains(part), "{part:?} in {}", output.stdout);
     }
-    assert!(output.stderr.contains("2 worker threads: streamed answers, 4 at once"), "{output:?}");
+    assert!(output.stderr.contains("2 worker threads: streamed responses, 4 at once"), "{output:?}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn throughput_sweeps_a_running_server_as_it_is() {
         &url,
         "--concurrency",
         "2",
-        "--answers",
+        "--responses",
         "plain",
         "--output",
         &file,
@@ -99,7 +99,7 @@ fn throughput_measures_each_api_by_itself() {
     for part in ["\n| API ", "\n| openai-chat ", "\n| anthropic-messages |       1 |", ", anthropic-messages: "] {
         assert!(output.stdout.contains(part), "{part:?} in {}", output.stdout);
     }
-    assert!(output.stderr.contains("4 of 4: 1 worker thread: anthropic-messages, streamed answers, 2"), "{output:?}");
+    assert!(output.stderr.contains("4 of 4: 1 worker thread: anthropic-messages, streamed responses, 2"), "{output:?}");
     assert!(std::fs::read_to_string(&page).expect("a page").contains("tokens per second, anthropic-messages"));
     let compared = blast(&["compare", &file, &file, "--fail-on", "requests_per_s{api:rerank}<-5%"]);
     assert_eq!(compared.code, Some(110), "the same result twice: {compared:?}");
@@ -120,7 +120,7 @@ fn what_was_measured_until_ctrl_c_is_kept() {
     let (file, url) = (bench.path("t.json"), server.url());
     let target = ["--no-server", "--target-url", &url, "--output", &file];
     // The second step has more connections than the first.
-    let args = ["throughput", "--concurrency", "1,30", "--duration", "1s", "--warmup", "0s", "--answers", "plain"];
+    let args = ["throughput", "--concurrency", "1,30", "--duration", "1s", "--warmup", "0s", "--responses", "plain"];
     let running = start(&[args.as_slice(), &target].concat(), &[]);
     eventually("the second step", || server.connections() > 20);
     running.signal(Signal::SIGINT);
@@ -181,7 +181,7 @@ fn what_was_measured_until_the_server_died_is_kept() {
     let file = bench.path("t.json");
     let output = die(
         &["throughput", "--server-workers", "1", "--concurrency", "1,2,4,8,16", "--output", &file],
-        "plain answers, 4 at once",
+        "plain responses, 4 at once",
     );
     assert_eq!(output.code, Some(107), "{output:?}");
     assert!(output.stdout.contains("Missing rows were not measured: the server ended by itself"), "{output:?}");
@@ -210,7 +210,7 @@ fn nonsense_is_refused_before_anything_is_asked() {
     for (args, code, expected) in [
         (vec!["throughput", "--concurrency", "0"], 2, "invalid value '0' for --concurrency"),
         (vec!["throughput", "--concurrency", "4,x"], 2, "invalid value '4,x' for --concurrency"),
-        (vec!["throughput", "--answers", "all"], 2, "expected plain, stream or both"),
+        (vec!["throughput", "--responses", "all"], 2, "expected plain, stream or both"),
         (vec!["throughput", "--duration", "0s"], 2, "for --duration"),
         (
             vec!["throughput", "--no-server", "--server-workers", "2"],
@@ -245,7 +245,7 @@ fn nobody_there_is_no_data() {
     }
     let failing = Misbehaving::start(Behaviour::Status(500));
     let url = failing.url();
-    let output = throughput(&["--no-server", "--target-url", &url, "--concurrency", "1", "--answers", "plain"]);
+    let output = throughput(&["--no-server", "--target-url", &url, "--concurrency", "1", "--responses", "plain"]);
     assert_eq!(output.code, Some(107), "{output:?}");
     assert!(output.stdout.contains("| running |    none |"), "{output:?}");
     let output = capacity(&["--by", "vus", "--target-url", &url, "--slo", "http_req_failed rate<1%"]);

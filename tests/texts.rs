@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Nouns that are counted for users, in the plural.
-const NOUNS: [&str; 53] = [
+const NOUNS: [&str; 52] = [
     "VUs",
     "addresses",
-    "answers",
     "arrivals",
     "attempts",
     "bytes",
@@ -103,7 +102,7 @@ const ALWAYS_SEVERAL: [&str; 37] = [
 ];
 /// Texts without a number before the noun.
 const NO_COUNTS: [&str; 4] =
-    ["{} generates no tokens", "left out its {family} addresses", "{answers} answers", "{arrival} arrivals"];
+    ["{} generates no tokens", "left out its {family} addresses", "{kind} responses", "{arrival} arrivals"];
 /// A noun behind one of these words is not counted by the number.
 const ENDS: [&str; 12] = ["and", "are", "for", "from", "has", "have", "is", "of", "or", "takes", "to", "with"];
 /// Names of limits, which are above one.

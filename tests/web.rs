@@ -156,7 +156,7 @@ fn sweeps_show_the_step_that_runs_and_those_that_are_over() {
     assert!(told[0].as_str().is_some_and(|line| line.starts_with("step 1, ")) && curves > 2, "{told:?}");
     assert!(page.contains("Latency by load") && page.contains("the goals hold at 2 users"), "{page}");
 
-    let args = ["throughput", "--concurrency", "1,2", "--answers", "plain", "--duration", "1s", "--no-server"];
+    let args = ["throughput", "--concurrency", "1,2", "--responses", "plain", "--duration", "1s", "--no-server"];
     let running = start(&[&args[..], &target].concat(), &[]);
     eventually("the first step begins", || get(&addr, "/", &[]).status == 200);
     let (names, report) = Events::open(&addr).rest();

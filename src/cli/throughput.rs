@@ -83,6 +83,6 @@ pub(crate) struct SweepArgs {
     #[arg(id = "step_warmup", long = "warmup", value_name = "D", allow_hyphen_values = true)]
     warmup: Option<String>,
     /// Kind of responses to request: plain, stream, both [default: both].
-    #[arg(long, value_name = "ANSWERS")]
-    answers: Option<String>,
+    #[arg(long, value_name = "KIND")]
+    responses: Option<String>,
 }

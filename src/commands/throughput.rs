@@ -24,7 +24,7 @@ use std::path::Path;
 
 /// The profile of the load. The server decides on the length of its responses. Its reasoning models
 /// are not used: they would bill tokens that are not sent.
-const PROFILE: &str = r#"description = "As many short answers as possible"
+const PROFILE: &str = r#"description = "As many short responses as possible"
 executor = "constant-vus"
 vus = 1
 duration = "1s"
@@ -229,11 +229,11 @@ impl Steps {
         let names_api = kinds.iter().any(|(_, api)| *api != kinds[0].1);
         for &(mode, api) in &kinds {
             for &concurrency in &self.concurrency {
-                let answers = if mode == Mode::Plain { "plain" } else { "streamed" };
+                let kind = if mode == Mode::Plain { "plain" } else { "streamed" };
                 let of_api = if names_api { format!("{}, ", api.name()) } else { String::new() };
                 let number = found.plain.len() + found.streamed.len() + 1;
                 let all = self.servers.len() * kinds.len() * self.concurrency.len();
-                let what = format!("{number} of {all}: {name}: {of_api}{answers} answers, {concurrency} at once");
+                let what = format!("{number} of {all}: {name}: {of_api}{kind} responses, {concurrency} at once");
                 watcher.say(&what);
                 let plan = step_plan(ready.plan(), (mode, api), concurrency, self.duration);
                 let Some(measured) = ready.step(&plan, watcher)? else { break };
@@ -342,7 +342,7 @@ fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Steps
         (None, true) => powers_of_two(cores).map(Some).collect(),
     };
     let words = [("plain", &BOTH[..1]), ("stream", &BOTH[1..]), ("both", BOTH)];
-    let modes = overrides.one("answers").map_or(Ok(BOTH), |typed| typed.word(&words))?.to_vec();
+    let modes = overrides.one("responses").map_or(Ok(BOTH), |typed| typed.word(&words))?.to_vec();
     Ok(Steps {
         servers,
         concurrency: overrides.one("concurrency").map_or(Ok(CONCURRENCY.to_vec()), list)?,
@@ -379,12 +379,12 @@ mod tests {
     use crate::plan::overrides::overrides;
     use crate::plan::resolve;
 
-    fn given(server_workers: Option<&str>, concurrency: Option<&str>, answers: Option<&str>) -> Overrides {
+    fn given(server_workers: Option<&str>, concurrency: Option<&str>, responses: Option<&str>) -> Overrides {
         let flag = |name: &str, value: Option<&str>| value.map(|value| Given::flag(name, value));
         overrides! {
             server_workers: flag("server-workers", server_workers),
             concurrency: flag("concurrency", concurrency),
-            answers: flag("answers", answers),
+            responses: flag("responses", responses),
         }
     }
 
