@@ -85,7 +85,7 @@ fn sweeps_have_pages() {
     let args = ["throughput", "--concurrency", "1,2", "--html", &page];
     let output = blast(&[args.as_slice(), &target].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(text(&page).contains("Plain answers: requests per second"));
+    assert!(text(&page).contains("Plain responses: requests per second"));
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn sweeps_show_the_step_that_runs_and_those_that_are_over() {
     let (names, report) = Events::open(&addr).rest();
     assert_eq!(running.finish(SOON).code, Some(0));
     assert!(names.contains(&"steps".to_owned()) && names.last().is_some_and(|name| name == "report"), "{names:?}");
-    assert!(report.as_str().is_some_and(|page| page.contains("Plain answers: requests per second")));
+    assert!(report.as_str().is_some_and(|page| page.contains("Plain responses: requests per second")));
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn write(found: &Throughput, text: &mut String) -> std::fmt::Result {
         "- each step {step}, after a warm-up of {warmup} for each server; the highest rate counts, with errors below"
     )?;
     let quick =
-        found.max_p99_ms.map_or_else(String::new, |most| format!(" and, of plain answers, p99 below {most} ms"));
+        found.max_p99_ms.map_or_else(String::new, |most| format!(" and, of plain responses, p99 below {most} ms"));
     writeln!(text, "  {}{quick}", human::percent(MOST_ERRORS))?;
     write_table(found, text, Mode::Plain)?;
     write_table(found, text, Mode::Streamed)?;
@@ -69,8 +69,8 @@ fn write_table(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::R
         return Ok(());
     }
     let (title, rate) = match mode {
-        Mode::Plain => ("Plain answers", "RPS"),
-        Mode::Streamed => ("Streamed answers", "tokens/s"),
+        Mode::Plain => ("Plain responses", "RPS"),
+        Mode::Streamed => ("Streamed responses", "tokens/s"),
     };
     writeln!(text, "\n{title}\n")?;
     let widest = rows.iter().filter_map(|row| row.api).map(str::len).max();
@@ -237,8 +237,8 @@ fn section(found: &Throughput, mode: Mode) -> Option<Section> {
         column("client CPU", 11),
     ];
     let (title, note) = match mode {
-        Mode::Plain => ("PLAIN ANSWERS", "the rate is of requests"),
-        Mode::Streamed => ("STREAMED ANSWERS", "the rate is of generated tokens"),
+        Mode::Plain => ("PLAIN RESPONSES", "the rate is of requests"),
+        Mode::Streamed => ("STREAMED RESPONSES", "the rate is of generated tokens"),
     };
     let best = found.rows(mode);
     let has_api = found.has_several_apis();
@@ -253,16 +253,16 @@ fn section(found: &Throughput, mode: Mode) -> Option<Section> {
 
 fn server_section(found: &Throughput, mode: Mode) -> Option<Section> {
     let title = match mode {
-        Mode::Plain => "SERVER SAYS OF PLAIN ANSWERS",
-        Mode::Streamed => "SERVER SAYS OF STREAMED ANSWERS",
+        Mode::Plain => "SERVER SAYS OF PLAIN RESPONSES",
+        Mode::Streamed => "SERVER SAYS OF STREAMED RESPONSES",
     };
     server_says::section(title, server_rows(found, mode))
 }
 
 fn own_section(found: &Throughput, mode: Mode) -> Option<Section> {
     let title = match mode {
-        Mode::Plain => "METRICS BY NAME, PLAIN ANSWERS",
-        Mode::Streamed => "METRICS BY NAME, STREAMED ANSWERS",
+        Mode::Plain => "METRICS BY NAME, PLAIN RESPONSES",
+        Mode::Streamed => "METRICS BY NAME, STREAMED RESPONSES",
     };
     server_says::section_of_own(title, server_says::own(&said_by_step(found, mode)))
 }
@@ -310,11 +310,9 @@ fn caveats(found: &Throughput) -> Vec<String> {
     let waits = |step: &Step| step.http_req_duration.is_some_and(|q| (PLATEAU_MS.0..PLATEAU_MS.1).contains(&q.p50));
     let told = found.streamed.iter().flat_map(|step| &step.hints).any(|hint| hint.name == "nagle");
     if found.server.started && !told && found.streamed.iter().any(waits) {
-        say(
-            "Streams of instant answers that take 40 ms and more wait for delayed acknowledgements: the server writes \
+        say("Instant streams that take 40 ms or more wait for delayed acknowledgements: the server writes \
              small pieces with Nagle's algorithm on. That wait limits their rate at any concurrency, not the server's \
-             CPU.",
-        );
+             CPU.");
     }
     let mut hints: Vec<&Hint> = Vec::new();
     for hint in found.plain.iter().chain(&found.streamed).flat_map(|step| &step.hints) {
@@ -422,7 +420,7 @@ mod tests {
         assert!(text.contains("**llmsim 0.6.0, openai-chat: 15.0k requests/s with 2 worker threads"), "{text}");
         assert!(text.contains("**llmsim 0.6.0, anthropic-messages: 10.0k requests/s with 2"), "{text}");
         let page = crate::report::html::of_throughput(&several);
-        assert!(page.contains("Plain answers: requests per second, anthropic-messages"), "{page}");
+        assert!(page.contains("Plain responses: requests per second, anthropic-messages"), "{page}");
         // A single API is not named.
         let single = self::text(&found(vec![chat(1, 10_000.0)], Vec::new()));
         assert!(single.contains("\n| workers |") && !single.contains("openai-chat"), "{single}");
@@ -457,8 +455,8 @@ mod tests {
         }
         assert_eq!(text.matches("The server says").count(), 2, "{text}");
         let titles: Vec<_> = view(&found).numbers.iter().map(|section| section.title).collect();
-        let own = "METRICS BY NAME, PLAIN ANSWERS";
-        assert_eq!(titles, ["PLAIN ANSWERS", "SERVER SAYS OF PLAIN ANSWERS", own, "STREAMED ANSWERS"]);
+        let own = "METRICS BY NAME, PLAIN RESPONSES";
+        assert_eq!(titles, ["PLAIN RESPONSES", "SERVER SAYS OF PLAIN RESPONSES", own, "STREAMED RESPONSES"]);
     }
 
     #[test]

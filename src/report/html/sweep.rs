@@ -216,17 +216,17 @@ fn by_workers(found: &Throughput) -> Vec<Chart> {
     let plain = apis.iter().flat_map(|api| {
         let of = Of { found, mode: Mode::Plain, api: *api };
         [
-            by_concurrency(&of, "plain", "Plain answers: requests per second"),
-            latency(&of, "plain-p99", "Plain answers: p99 of the duration"),
-            queue(&of, "plain-queue", "Plain answers: requests that wait in the server"),
+            by_concurrency(&of, "plain", "Plain responses: requests per second"),
+            latency(&of, "plain-p99", "Plain responses: p99 of the duration"),
+            queue(&of, "plain-queue", "Plain responses: requests that wait in the server"),
         ]
     });
     let streamed = apis.iter().flat_map(|api| {
         let of = Of { found, mode: Mode::Streamed, api: *api };
         [
-            by_concurrency(&of, "streamed", "Streamed answers: tokens per second"),
-            latency(&of, "streamed-p99", "Streamed answers: p99 of the duration"),
-            queue(&of, "streamed-queue", "Streamed answers: requests that wait in the server"),
+            by_concurrency(&of, "streamed", "Streamed responses: tokens per second"),
+            latency(&of, "streamed-p99", "Streamed responses: p99 of the duration"),
+            queue(&of, "streamed-queue", "Streamed responses: requests that wait in the server"),
         ]
     });
     plain.chain(streamed).flatten().collect()

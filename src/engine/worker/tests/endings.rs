@@ -305,7 +305,7 @@ fn a_server_that_always_closes_after_a_stream_is_learned() {
     assert!(not_kept >= 280, "{not_kept}");
     assert!(
         ran.connects.len() < 700,
-        "plain answers and, later, streams keep their connections: {}",
+        "plain responses and, later, streams keep their connections: {}",
         ran.connects.len()
     );
 }
