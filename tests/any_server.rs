@@ -217,7 +217,7 @@ fn a_model_that_answers_under_another_name_is_told() {
     let renamed = COMPLETION.replacen('{', "{\"model\":\"gpt-4o-2024-08-06\",", 1);
     let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, &renamed)]);
     let (_, output) = run(&server.url(""), &[]);
-    let said = "asked for model gpt-4o, the server says that gpt-4o-2024-08-06 has answered";
+    let said = "requested model gpt-4o, but the responses name model gpt-4o-2024-08-06";
     assert!(output.code == Some(0) && output.stdout.contains(said), "{output:?}");
 }
 
@@ -353,7 +353,7 @@ fn metrics_that_cannot_be_read_do_no_harm() {
     let huge = "x 1\n".repeat(600_000);
     for (answer, reason) in [
         (("/metrics", 404, ""), "status 404"),
-        (("/metrics", 200, "<html>"), "no metric that is known"),
+        (("/metrics", 200, "<html>"), "no known metric"),
         (("/metrics", 200, huge.as_str()), "longer than"),
     ] {
         // The threshold has no data, so it fails.

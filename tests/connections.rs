@@ -102,7 +102,7 @@ fn a_key_is_in_no_output() {
                 assert!(output.stdout.contains("[hidden]"), "{output:?}");
             }
             if what == test {
-                assert!(output.stderr.contains("# answer 3 of 3, to chat"), "{output:?}");
+                assert!(output.stderr.contains("# response 3 of 3, to chat"), "{output:?}");
                 assert!(output.stderr.contains("HTTP/1.1 401 No") && output.stderr.contains("[hidden]"), "{output:?}");
                 seen += 1;
             }

@@ -247,7 +247,7 @@ fn a_prometheus_with_a_bad_day_costs_the_run_a_warning() {
         (Some(reply("500 Internal Server Error", "out of disk")), "HTTP 500: out of disk"),
         (Some(reply("400 Bad Request", "out of order")), "HTTP 400: out of order"),
         (Some("nonsense".to_owned()), "not HTTP"),
-        (None, "no answer within 2s"),
+        (None, "no response within 2s"),
     ] {
         let fake = Fake::start(move |_, _| answer.clone());
         let output = short_run(&format!("http://{}", fake.addr), &[]);

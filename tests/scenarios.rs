@@ -82,7 +82,7 @@ fn a_turn_that_was_lost_or_doubled_fails_with_its_words() {
     for (fields, words) in [
         ("x-llmsim-step: 1\r\nx-llmsim-attempt: 0\r\n", "x-llmsim-step: 1, expected 0: a turn was lost or doubled"),
         ("x-llmsim-step: 0\r\nx-llmsim-attempt: 1\r\n", "x-llmsim-attempt: 1, expected 0: a request was lost, doubled"),
-        ("", "not so: llmsim plays a scenario: no x-llmsim-step: does the server know the scenario"),
+        ("", "check failed: llmsim plays a scenario: no x-llmsim-step: does the server know the scenario"),
     ] {
         let (bench, server) = (Bench::new(), Misbehaving::script(vec![answer(fields)]));
         let profile = bench.write(

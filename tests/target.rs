@@ -69,7 +69,7 @@ mod embedded {
         let file = bench.path("r.json");
         let output = blast(&["quick-smoke", "--port", port, "--output", &file]);
         assert_eq!(output.code, Some(0), "{output:?}");
-        assert!(output.stderr.contains("testing the server that already answers at"), "{output:?}");
+        assert!(output.stderr.contains("testing the server that already runs at"), "{output:?}");
         assert_eq!(document(&file)["target"]["server"]["started"], false);
         // The user has not asked for the server that listens on the usual port.
         let output = blast(&["quick-smoke", "--output", &file]);

@@ -46,7 +46,7 @@ fn tokens_that_are_not_billed_are_estimated_from_a_sample() {
         (&metrics["tokens_output"]["count"], &metrics["token_events_unbilled"]["count"]),
         (&100.into(), &100.into())
     );
-    assert!(output.stdout.contains("2.00 tokens per event in 20 answers by"), "{}", output.stdout);
+    assert!(output.stdout.contains("2.00 tokens per event in 20 responses by"), "{}", output.stdout);
 
     let (_, result) = run(&bench, &server.url(), "o200k_base", &[]);
     let tokens = result["token_estimate"]["tokens"].as_u64().expect("counted");

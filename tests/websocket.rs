@@ -184,8 +184,8 @@ fn a_success_that_switches_nothing_is_no_websocket() {
 
 #[test]
 fn a_handshake_without_an_answer_is_a_connection_that_was_not_had() {
-    counted("connect_timeout", "no answer", |_, stream| head(stream).map(drop));
-    counted("closed_early", "no answer", |_, _| None);
+    counted("connect_timeout", "no response", |_, stream| head(stream).map(drop));
+    counted("closed_early", "no response", |_, _| None);
 }
 
 #[test]

@@ -275,7 +275,7 @@ pub enum Flaw {
     #[error("an error inside a 200")]
     Error,
     /// The server says itself that the response is incomplete.
-    #[error("the answer was cut off by the server")]
+    #[error("the server cut the response off")]
     Incomplete,
     /// A response check failed.
     #[error("check failed: {name}")]

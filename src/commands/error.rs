@@ -74,7 +74,7 @@ pub(super) enum CommandError {
     #[error(transparent)]
     Origin(#[from] OriginError),
     /// The origin that was started does not respond any more.
-    #[error("the origin at {addr} does not answer {path}; is the machine out of memory or file descriptors?")]
+    #[error("the origin at {addr} does not respond to {path}; is the machine out of memory or file descriptors?")]
     OriginLost { addr: std::net::SocketAddr, path: &'static str },
     /// The output (terminal or pipe) cannot be written.
     #[error("cannot write the output: {0}")]

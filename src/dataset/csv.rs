@@ -100,7 +100,7 @@ impl<R: Input> Csv<R> {
             |field: Option<(&str, &str)>| field.map(|(name, value)| tokens(line, name, value.trim())).transpose();
         let output_tokens = count(field(self.found.output)?)?;
         if output_tokens == Some(0) {
-            return Ok(Err("its answer has 0 tokens"));
+            return Ok(Err("its response has 0 tokens"));
         }
         let body = match field(self.found.prompt)? {
             Some((_, prompt)) if prompt.trim().is_empty() => return Ok(Err("the prompt is empty")),

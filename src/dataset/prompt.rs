@@ -19,7 +19,7 @@ pub(super) fn row<'a>(line: u64, record: &'a str, columns: &Columns) -> Read<'a>
         (None, _) => None,
     };
     if output_tokens == Some(0) {
-        return Ok(Err("its answer has 0 tokens"));
+        return Ok(Err("its response has 0 tokens"));
     }
     Ok(match some(Some(prompt)) {
         Some(prompt) if is_empty_text(prompt) => Err("the prompt is empty"),

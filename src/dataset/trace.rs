@@ -58,7 +58,7 @@ impl JsonTrace<'_> {
         };
         let output_tokens = answer.map(|answer| tokens(line, &output, answer)).transpose()?;
         if output_tokens == Some(0) {
-            return Ok(Err("its answer has 0 tokens"));
+            return Ok(Err("its response has 0 tokens"));
         }
         let body = match (text, messages, payload) {
             (None, None, None) => {

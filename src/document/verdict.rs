@@ -269,7 +269,7 @@ impl Reason {
         if endpoint.verdict != EndpointVerdict::Failed {
             return None;
         }
-        let status = endpoint.status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
+        let status = endpoint.status.map_or_else(|| "no response".to_owned(), |status| format!("status {status}"));
         let text = endpoint.reason.clone().unwrap_or(status);
         Some(Self { kind: ReasonKind::Endpoint, name: endpoint_name(endpoint), text })
     }

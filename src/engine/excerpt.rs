@@ -104,8 +104,8 @@ impl Excerpt {
         // Writing to a string cannot fail.
         let _ = match sample.status {
             0 if sample.bytes_received == 0 => match from {
-                Some(from) => write!(text, "no answer from {}", redactor.own(from)),
-                None => write!(text, "no answer"),
+                Some(from) => write!(text, "no response from {}", redactor.own(from)),
+                None => write!(text, "no response"),
             },
             0 => write!(text, "no status"),
             status => write!(text, "HTTP {status}"),
@@ -114,7 +114,7 @@ impl Excerpt {
             let _ = write!(text, ", retry-after {}", ms.get().div_ceil(1000));
         }
         if let Some(check) = sample.check_failed {
-            let _ = write!(text, ", not so: {check}");
+            let _ = write!(text, ", check failed: {check}");
         }
         let (what, bytes) = self.0.as_ref().map_or((What::Nothing, &[][..]), |g| (g.what, g.bytes.as_slice()));
         match what {

@@ -39,7 +39,7 @@ pub(super) use terms::{Awaiting, Expect, Incoming, Kept, Progress};
 const PARSE_MISMATCH: &str = "parse mismatch";
 
 /// A response cannot answer a request that was not sent yet.
-const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its request was sent");
+const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("a response before its request was sent");
 
 /// Kept responses have a limit each, and one limit for all together.
 const OVER_BUDGET: WireError = WireError::TooLarge("the incomplete responses of all users together");
@@ -138,7 +138,7 @@ impl Exchange {
 
     /// Begins to send the same request again on another connection. Its clock keeps running.
     pub(super) fn begin_again(&mut self) {
-        debug_assert!(!self.answered(), "an answered request is not sent again");
+        debug_assert!(!self.answered(), "a request with a response is not sent again");
         self.http.reset();
         self.flaw = None;
         self.excerpt.clear();

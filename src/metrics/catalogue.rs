@@ -185,9 +185,9 @@ catalogue! {
         Stall("stall" or "itl_max", Milliseconds, EachKind)
             "Per request: the longest gap between two token events.";
         TurnDuration("turn_duration", Milliseconds, EachKind)
-            "Conversations: from sending the user's message to the end of the last answer, tool rounds included.";
+            "Conversations: from sending the user's message to the end of the last response, tool rounds included.";
         TurnLag("turn_lag", Milliseconds, EachKind)
-            "Traces with conversations: how long a turn that was due waited for the previous answer; zero if that answer came in time. The turn starts that much later.";
+            "Traces with conversations: how long a turn that was due waited for the previous response; zero if that response came in time. The turn starts that much later.";
         AttemptDuration("attempt_duration", Milliseconds, EachKind)
             "Retries: from sending the attempt that succeeded to the end of its response. `http_req_duration` begins with the first attempt.";
         AttemptTtft("attempt_ttft", Milliseconds, EachKind)
@@ -253,7 +253,7 @@ catalogue! {
         TokenEvents("token_events", Events, EachKind)
             "Events with generated content. An event is not always one token.";
         TokenEventsUnbilled("token_events_unbilled", Events, EachKind)
-            "Events of answers that the server did not bill: each counts as one token in `tokens_output`.";
+            "Events of responses that the server did not bill: each counts as one token in `tokens_output`.";
         DataSent("data_sent", Bytes, EachKind)
             "Bytes written to sockets.";
         DataReceived("data_received", Bytes, EachKind)
@@ -303,15 +303,15 @@ catalogue! {
         InputShort("input_short", Requests, EachKind)
             "Requests that were billed fewer prompt tokens than they asked for. `input_off` also counts those that were billed more.";
         OutputStopped("output_stopped", Requests, EachKind)
-            "Answers shorter than their limit that the model ended (`stop`, `end_turn`).";
+            "Responses shorter than their limit that the model ended (`stop`, `end_turn`).";
         OutputCalledTools("output_called_tools", Requests, EachKind)
-            "Answers shorter than their limit that ended with a tool call (`tool_calls`, `tool_use`).";
+            "Responses shorter than their limit that ended with a tool call (`tool_calls`, `tool_use`).";
         OutputCut("output_cut", Requests, EachKind)
-            "Answers shorter than their limit although the server says that a limit was reached (`length`, `max_tokens`).";
+            "Responses shorter than their limit although the server says that a limit was reached (`length`, `max_tokens`).";
         OutputShort("output_short", Requests, EachKind)
-            "Answers shorter than their limit whose server gives another reason or none.";
+            "Responses shorter than their limit whose server gives another reason or none.";
         OutputLong("output_long", Requests, EachKind)
-            "Answers longer than their limit.";
+            "Responses longer than their limit.";
     }
 }
 

@@ -26,7 +26,7 @@ impl Category {
             Self::Timeout => "timeout",
             Self::Status => "status",
             Self::Protocol => "protocol",
-            Self::Answer => "answer",
+            Self::Answer => "response",
             Self::Ours => "ours",
         }
     }

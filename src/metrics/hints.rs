@@ -257,7 +257,7 @@ fn not_kept(summary: &Summary) -> Option<Hint> {
 fn backed_off(summary: &Summary) -> Option<Hint> {
     let pauses = summary.counter(Counter::BackOffs, None).map_or(0, |c| c.count);
     let text = format!(
-        "users paused {pauses} times, for 0.1 s to 5 s, because a connection failed or a gateway answered at once \
+        "users paused {pauses} times, for 0.1 s to 5 s, because a connection failed or a gateway reported at once \
          that it has no server (502, 503). These pauses limit the request rate, so it is not the rate at which the \
          target can refuse requests"
     );

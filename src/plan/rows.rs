@@ -38,7 +38,7 @@ impl RowSource {
         let Facts { format, rows, unused, .. } = &self.facts;
         let (path, sent, all) = (self.path.display(), self.rows.len(), plural(*rows, "row"));
         let repeated = match sent - self.rows.distinct() {
-            _ if sent == 1 => ", so that all requests are the same and a prompt cache answers them".to_owned(),
+            _ if sent == 1 => ", so that all requests are the same and a prompt cache serves them".to_owned(),
             0 => String::new(),
             repeats => format!(", {repeats} of them repeat others"),
         };

@@ -47,7 +47,7 @@ impl Ready {
         if self.stop().is_signalled() {
             return Err(TrialError::Interrupted);
         }
-        writeln!(err, "# answer {} of {n}, to {kind}", i + 1)?;
+        writeln!(err, "# response {} of {n}, to {kind}", i + 1)?;
         let answer = self.stop().wait_for(move || {
             let dialer = targets.dialer(n as usize)?;
             let endpoint = dialer.endpoint(usize::from(target));

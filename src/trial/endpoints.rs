@@ -94,7 +94,7 @@ fn is_missing(kind: &Kind, status: u16) -> bool {
 
 /// Returns why a request failed, in one line.
 fn why(class: Option<Failure>, status: Option<u16>, check: Option<&str>) -> String {
-    let Some(class) = class else { return "cut off before its answer was complete".to_owned() };
+    let Some(class) = class else { return "cut off before its response was complete".to_owned() };
     let mut reason = class.name().to_owned();
     if let Some(check) = check {
         reason = format!("{reason}: {check}");
@@ -199,7 +199,7 @@ mod tests {
         let reason = |outcome, status, check| judged(true, outcome, status, check).reason.expect("a reason");
         assert_eq!(reason(Outcome::Failed(Failure::ConnectRefused), 0, None), "connect_refused");
         assert_eq!(reason(Outcome::Failed(Failure::Check), 200, Some("has usage")), "check: has usage (status 200)");
-        assert_eq!(reason(Outcome::Interrupted, 0, None), "cut off before its answer was complete");
+        assert_eq!(reason(Outcome::Interrupted, 0, None), "cut off before its response was complete");
         let ok = judged(false, Outcome::Success, 200, None);
         assert_eq!((ok.verdict, ok.reason, ok.duration_ms), (EndpointVerdict::Ok, None, Some(12.0)));
     }

@@ -90,7 +90,7 @@ pub(super) fn located(
     })?;
     let (target, left_out) = found.map_err(|source| TrialError::Resolve { url, source })?;
     if let Some(family) = left_out {
-        say(&format!("{}: left out its {family} addresses, which do not answer", target.url));
+        say(&format!("{}: left out its {family} addresses, which do not respond", target.url));
     }
     Ok(target)
 }

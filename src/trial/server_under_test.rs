@@ -105,7 +105,7 @@ impl ServerUnderTest {
     ) -> Result<(Plan, Self), TrialError> {
         let found = find(&plan, stop)?;
         if let (Some(_), Some(_)) = (&found, &plan.server) {
-            say(&format!("testing the server that already answers at {}, so none is started", plan.target.url));
+            say(&format!("testing the server that already runs at {}; no other server is started", plan.target.url));
         }
         let (starts, found) = (found.is_none(), found.unwrap_or_default());
         for hint in &found.hints {
@@ -414,7 +414,7 @@ fn of_answer(
         // Most servers lack that path, or return something else there.
         Health::Silent => Found::default(),
         Health::Unwell(status) if status < 500 => Found::default(),
-        Health::Timeout => hint(format!("{}: no answer to GET /health within {PROBE_TIMEOUT}", target.url)),
+        Health::Timeout => hint(format!("{}: no response to GET /health within {PROBE_TIMEOUT}", target.url)),
         health => hint(format!("{}: GET /health: {health}", target.url)),
     }))
 }

@@ -107,7 +107,7 @@ fn hints(kind: &Kind, terms: &Terms) -> Vec<Hint> {
     }
     if let (Some(asked), false) = (kind.models.first(), terms.answered.is_empty()) {
         let answered = terms.answered.join(", ");
-        add("model_renamed", format!("asked for model {asked}, the server says that {answered} has answered"));
+        add("model_renamed", format!("requested model {asked}, but the responses name model {answered}"));
     }
     hints
 }

@@ -40,10 +40,10 @@ pub enum ProbeError {
     #[error("connection refused")]
     Refused,
     /// The time limit was exceeded.
-    #[error("no answer within {0}")]
+    #[error("no response within {0}")]
     Timeout(Nanos),
     /// There was no address to connect to.
-    #[error("no address to ask")]
+    #[error("the target has no address")]
     NoAddress,
     /// The connection failed in another way.
     #[error("{0}")]
@@ -52,21 +52,21 @@ pub enum ProbeError {
     #[error("the server speaks TLS there: expected https:// in --target-url, or another port")]
     SpeaksTls,
     /// The response is not HTTP.
-    #[error("the answer is not HTTP/1.1")]
+    #[error("the response is not HTTP/1.1")]
     NotHttp,
-    #[error("the connection was closed without an answer; does the server expect https:// there?")]
+    #[error("the connection was closed without a response; does the server expect https:// there?")]
     Unanswered,
     /// The response ended before it was complete.
-    #[error("the connection was closed in the middle of the answer")]
+    #[error("the connection was closed in the middle of the response")]
     CutShort,
     /// The response began but did not continue.
-    #[error("the answer stopped before it was complete, and did not continue within {0}")]
+    #[error("the response stopped before it was complete, and did not continue within {0}")]
     Stalled(Nanos),
     /// The response is longer than the limit.
-    #[error("the answer is longer than {MAX_REPLY_BYTES} bytes")]
+    #[error("the response is longer than {MAX_REPLY_BYTES} bytes")]
     TooLarge,
     /// The response violates another rule of HTTP.
-    #[error("the answer is {0}")]
+    #[error("invalid response: {0}")]
     Wire(WireError),
     /// The proxy or socket on the way to the server cannot be used.
     #[error("{via}: {error}; is it the right one?")]
@@ -115,7 +115,7 @@ impl fmt::Display for Health {
             Self::Unwell(200) => write!(f, "status 200, but not {{\"status\": \"ok\"}}"),
             Self::Unwell(status) => write!(f, "status {status}"),
             Self::Refused => write!(f, "connection refused"),
-            Self::Timeout => write!(f, "no answer in time"),
+            Self::Timeout => write!(f, "no response in time"),
             Self::Failed(reason) => write!(f, "{reason}"),
         }
     }
@@ -381,9 +381,9 @@ mod tests {
         let many = [b"HTTP/1.1 200 OK\r\n", b"x: y\r\n".repeat(300).as_slice(), b"\r\n"].concat().leak();
         let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc";
         for (answer, hold, expected) in [
-            (&b""[..], false, "closed without an answer"),
-            (cut, false, "closed in the middle of the answer"),
-            (b"HTTP/1.1 200", false, "closed in the middle of the answer"),
+            (&b""[..], false, "closed without a response"),
+            (cut, false, "closed in the middle of the response"),
+            (b"HTTP/1.1 200", false, "closed in the middle of the response"),
             (cut, true, "did not continue within"),
             (many, true, "too large: number of headers"),
             (b"\x15\x03\x01\x00\x02\x02\x46", true, "expected https://"),

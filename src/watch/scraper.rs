@@ -95,7 +95,7 @@ pub fn read(answer: Result<Reply, ProbeError>, own: &[String]) -> Result<Report,
         return Err(format!("status {}", reply.status));
     }
     let report = Report::read(&reply.body, own);
-    if report.says_anything() { Ok(report) } else { Err("it contains no metric that is known".to_owned()) }
+    if report.says_anything() { Ok(report) } else { Err("it contains no known metric".to_owned()) }
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
             (StatusCode::SEE_OTHER, [(header::LOCATION, place), (header::SET_COOKIE, cookie)]).into_response()
         }
         Answer::WrongHost => {
-            (StatusCode::FORBIDDEN, "this page answers at http://127.0.0.1 and http://localhost only\n").into_response()
+            (StatusCode::FORBIDDEN, "this page is available at http://127.0.0.1 and http://localhost only\n")
+                .into_response()
         }
         Answer::NoToken => {
             let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];

@@ -216,7 +216,7 @@ impl Decoder {
     /// Checks the head of a server that has switched protocols (RFC 6455, section 4.1).
     fn switched(&mut self, parsed: &ParsedHead) -> Result<Head, WireError> {
         let State::Upgrade(expected) = &self.state else {
-            return Err(WireError::BadHttp("an upgrade that was not asked for"));
+            return Err(WireError::BadHttp("an upgrade that was not requested"));
         };
         match parsed.switched {
             None => Err(WireError::BadWebsocket("a handshake without `Upgrade: websocket` and `Connection: upgrade`")),

@@ -225,7 +225,7 @@ fn blocks_are_read_with_their_numbers() {
             && matches!(loaded.rows.body(2, &[]), Body::Words { tokens: 600, .. })
     );
     assert_eq!(counts(&loaded).2, [("it has a delay and no instant: it needs a request with a conversation", 1, 10)]);
-    assert_eq!(counts(&sample("burstgpt.csv", &trace())).2, [("its answer has 0 tokens", 2, 6)]);
+    assert_eq!(counts(&sample("burstgpt.csv", &trace())).2, [("its response has 0 tokens", 2, 6)]);
 }
 
 #[test]

@@ -188,8 +188,8 @@ fn what_did_not_come_to_its_end_says_why() {
     assert!(judged(Throughput { interrupted: true, ..throughput() }, None).contains("stopped by a signal"));
     let died = TargetServer { died: Some("killed by SIGKILL".to_owned()), ..server() };
     assert!(judged(Throughput { server: died, ..throughput() }, None).contains("the server ended by itself"));
-    let ended = Reason::new(crate::document::ReasonKind::NoData, "ended early", "no answer".to_owned());
-    assert!(judged(throughput(), Some(ended)).contains("it failed (no answer)"));
+    let ended = Reason::new(crate::document::ReasonKind::NoData, "ended early", "no response".to_owned());
+    assert!(judged(throughput(), Some(ended)).contains("it failed (no response)"));
     let judged = |mut found: Capacity| {
         found.judge(None);
         read(&found.to_json()).incomplete.unwrap_or_default()

@@ -14,8 +14,8 @@ fn shown(bytes: &[u8]) -> String {
 fn a_line_says_what_came_and_what_was_wrong() {
     let mut excerpt = Excerpt::default();
     let mut sample = Sample::begun(0, Nanos::ZERO);
-    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "no answer");
-    assert_eq!(excerpt.text(&sample, Some("the proxy gate:1"), &secrets(&[])), "no answer from the proxy gate:1");
+    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "no response");
+    assert_eq!(excerpt.text(&sample, Some("the proxy gate:1"), &secrets(&[])), "no response from the proxy gate:1");
     (sample.status, sample.retry_after_ms, sample.bytes_received) = (429, std::num::NonZeroU32::new(6_001), 99);
     assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 429, retry-after 7, 99 bytes, 0 tokens");
     excerpt.body(b"{\"error\":");
@@ -29,7 +29,7 @@ fn a_line_says_what_came_and_what_was_wrong() {
     excerpt.clear();
     sample.check_failed = Some("has choices");
     excerpt.body(b"{}");
-    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 200, not so: has choices: {}");
+    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 200, check failed: has choices: {}");
 }
 
 #[test]

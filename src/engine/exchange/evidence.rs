@@ -51,7 +51,7 @@ impl Exchange {
     /// Notes bytes after the end of the response. Returns the failure that a success now becomes.
     pub(in crate::engine) fn out_of_step(&mut self, bytes: &[u8]) -> Failure {
         if self.expect.websocket {
-            self.excerpt.broken(WireError::BadWebsocket("a message that nobody asked for"), bytes);
+            self.excerpt.broken(WireError::BadWebsocket("an unsolicited message"), bytes);
             return Failure::BadWebsocket;
         }
         self.excerpt.broken(AFTER_THE_END, bytes);

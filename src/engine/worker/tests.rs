@@ -800,12 +800,12 @@ fn a_failure_comes_with_an_example_that_hides_the_key() {
     assert_eq!(example.text, r#"HTTP 429, retry-after 9: {"error":"no such key: [hidden]"}"#);
     let ran = run(&self::plan(iterations(1, 1), false), |_| vec![(MS, Act::Refuse)]);
     let example = ran.summary.failures[0].1.example.as_ref().expect("an example");
-    assert_eq!(example.text, "no answer: connection refused");
+    assert_eq!(example.text, "no response: connection refused");
     let mut through = self::plan(iterations(1, 1), false);
     let proxy =
         Proxy { host: "gate".to_owned(), port: 3128, addrs: vec!["127.0.0.1:3128".parse().expect("an address")] };
     through.access.proxy = Some(proxy);
     let ran = run(&through, |_| vec![(MS, Act::Refuse)]);
     let example = ran.summary.failures[0].1.example.as_ref().expect("an example");
-    assert_eq!(example.text, "no answer from the proxy gate:3128: connection refused");
+    assert_eq!(example.text, "no response from the proxy gate:3128: connection refused");
 }

@@ -188,10 +188,10 @@ fn goodput(doc: &Document) -> Option<Block> {
 fn estimate(estimate: &TokenEstimate) -> Block {
     let TokenEstimate { tokenizer, sample, tokens_per_event, tokens_output } = estimate;
     let (Some(ratio), Some(tokens)) = (tokens_per_event, tokens_output) else {
-        return Block::List("estimate", vec![format!("none by {tokenizer}: no streamed answer could be sampled")]);
+        return Block::List("estimate", vec![format!("none by {tokenizer}: no streamed response could be sampled")]);
     };
     let total = format!("{}, {}", plural(tokens.count, "token"), human::per_second(tokens.rate));
-    let basis = format!("{ratio:.2} tokens per event in {} by {tokenizer}", plural(sample.answers, "answer"));
+    let basis = format!("{ratio:.2} tokens per event in {} by {tokenizer}", plural(sample.answers, "response"));
     let billed = sample.billed_per_token().map(|share| format!("the server bills {share:.2} per token"));
     Block::List("estimate", [total, basis].into_iter().chain(billed).collect())
 }

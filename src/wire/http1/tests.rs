@@ -201,7 +201,7 @@ fn interim_responses_are_skipped() {
     assert_eq!((seen.head.unwrap().status, seen.body.as_slice()), (200, &b"hi"[..]));
     assert_eq!(
         refused("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
-        WireError::BadHttp("an upgrade that was not asked for")
+        WireError::BadHttp("an upgrade that was not requested")
     );
     let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(usize::from(MAX_INTERIM) + 1);
     assert_eq!(feed(&[endless.as_bytes()], false), Err(WireError::TooLarge("interim responses")));
