@@ -80,7 +80,7 @@ fn a_bill_that_parts_from_what_was_asked_is_marked() {
     let answer = row(&result, "output_tokens");
     assert_eq!((&answer["differs"], &answer["off"]["rate"]), (&json!(true), &json!(1.0)));
     assert_eq!(answer["why"], json!(["100 % stopped early: finish_reason stop"]));
-    assert!(output.stdout.contains("results differ from what was asked for: chat: output tokens"), "{output:?}");
+    assert!(output.stdout.contains("results differ from the requested load: chat: output tokens"), "{output:?}");
     let prefix = row(&result, "prefix_tokens");
     assert_eq!((&prefix["asked"]["p50"], &prefix["got"]["p50"]), (&json!(32.0), &json!(60.0)));
     assert_eq!(prefix["why"], json!(["33.3 % of the prompt tokens shared, 66.7 % from the server's cache"]));

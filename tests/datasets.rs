@@ -232,7 +232,7 @@ const BAD: [(bool, &[u8], &str); 22] = [
     (false, b"{\"prompt\":\"x\"}\nnone\n", ":2: is not a JSON object"),
     (false, b"{\"prompt\":\"x\"}\n{\"prompt\":\"y\"", ":2: is not a JSON object"),
     (false, b"[{\"prompt\":\"x\"},\n", ":2: the array ends early: expected ] at its end"),
-    (false, b"{\"prompt\":\"x\"}\n{\"text\":\"y\"}\n", ":2: has no column `prompt`: expected it among those that are there, which are text"),
+    (false, b"{\"prompt\":\"x\"}\n{\"text\":\"y\"}\n", ":2: has no column `prompt`: expected one of its columns: text"),
     (false, b"a,b\n1,2\n", ":1: has no column `prompt`"),
     (false, b"prompt,n\nx,1\ny\n", ":3: has 1 field: expected 2, as many as the header"),
     (false, b"{\"prompt\":\"x\"}\n\0\0\n", ":2: has a NUL byte at byte 1: expected text"),

@@ -364,7 +364,10 @@ fn noise_is_measured_once_and_used_as_a_floor() {
     // Runs of two builds differ by more than noise.
     let newer = altered(&bench, &runs[1], "newer.json", |run| run["target"]["server"]["version"] = json!("9.9.9"));
     let two = blast(&["noise", &runs[0], &newer, &runs[2]]);
-    assert!(two.code == Some(110) && two.stderr.contains("noise is what runs of one build differ by"), "{two:?}");
+    assert!(
+        two.code == Some(110) && two.stderr.contains("noise is the difference between runs of one build"),
+        "{two:?}"
+    );
     let other = altered(&bench, &file, "other.json", |noise| noise["workload"] = json!("x"));
     let louder = edited(&bench, &file, "louder.json", |noise| noise["fingerprint"] = json!("x"));
     for (noise, words) in [

@@ -272,7 +272,7 @@ pub enum Flaw {
     #[error("not valid JSON")]
     BadJson,
     /// An error object or error event inside a success.
-    #[error("an error inside a 200")]
+    #[error("an error in a response with status 200")]
     Error,
     /// The server says itself that the response is incomplete.
     #[error("the server cut the response off")]

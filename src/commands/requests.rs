@@ -124,7 +124,7 @@ impl Requests {
             // A panic in that thread is a defect here, too.
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         } else {
-            Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for 10 s"))
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the output accepted no data for 10 s"))
         };
         let error = result.err().map(|source| CommandError::Requests { path: file.place.path().to_owned(), source });
         Written { error, dropped }

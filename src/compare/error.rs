@@ -55,7 +55,9 @@ pub enum CompareError {
     #[error("{file}: it is the same run as {other} (run.id {id}): a run cannot be compared with itself")]
     Twice { file: String, other: String, id: String },
     /// The runs are of two builds, but noise is measured on one.
-    #[error("{file}: the server is {found}, and {expected} in {other}: noise is what runs of one build differ by")]
+    #[error(
+        "{file}: the server is {found}, and {expected} in {other}: noise is the difference between runs of one build"
+    )]
     Builds {
         file: String,
         found: String,

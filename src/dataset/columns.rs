@@ -58,5 +58,5 @@ pub(super) fn missing(line: u64, name: &str, present: &[&str]) -> ReadError {
         shown.push("…".to_owned());
     }
     let shown = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
-    ReadError::at(line, format!("has no column `{name}`: expected it among those that are there, which are {shown}"))
+    ReadError::at(line, format!("has no column `{name}`: expected one of its columns: {shown}"))
 }

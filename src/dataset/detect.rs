@@ -44,7 +44,7 @@ pub(super) fn detect(line: u64, record: &str, columns: &Columns, is_trace: bool)
             members(record).take(12).map(|(name, _)| super::json::shown(name.trim_matches('"'))).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let problem = format!(
-            "is of no format that is known, by its names ({names}): expected conversations, messages, prompt, body or timestamp among them, or a `format` that is told, or the column of the prompt"
+            "has an unknown format (names: {names}): expected conversations, messages, prompt, body or timestamp among them; or set `format`, or the prompt's `column`"
         );
         ReadError::at(line, problem)
     })

@@ -95,7 +95,7 @@ fn result(file: &str, id: String, sort: Sort, facts: &Facts<'_>) -> Run {
 
 /// Returns the reason why a sweep is incomplete.
 fn incomplete(verdict: &Verdict) -> Option<String> {
-    let why = verdict.reasons.first().map_or("it says no more", |reason| reason.text.as_str());
+    let why = verdict.reasons.first().map_or("no reason given", |reason| reason.text.as_str());
     match verdict.conclusion {
         Conclusion::Pass => None,
         Conclusion::Interrupted => Some("interrupted: it was stopped by a signal".to_owned()),

@@ -157,7 +157,7 @@ impl Push {
             Ok(outcome) => outcome,
             Err(RecvTimeoutError::Timeout) => {
                 return Some(format!(
-                    "--prometheus-write {url}: no end within {FINISH_WAIT}; the last sample may be missing"
+                    "--prometheus-write {url}: it did not finish within {FINISH_WAIT}; the last sample may be missing"
                 ));
             }
             // A panic of the thread was already printed.

@@ -245,7 +245,7 @@ fn sentence(found: &Capacity) -> String {
     let of = |t: Try| format!("{} of {}", t.held, t.held + t.failed);
     match (found.holds, found.fails) {
         (None, None) if found.curve.is_empty() => "nothing was measured".to_owned(),
-        (None, None) if found.undecided().0 == 0 => "no step sent the load that was to be tried".to_owned(),
+        (None, None) if found.undecided().0 == 0 => "no step sent its full load".to_owned(),
         (None, None) => "no step had data for every goal: measure each step for longer (--duration), or begin with a \
                          higher load (--min)"
             .to_owned(),
@@ -382,7 +382,7 @@ mod tests {
         let undecided = Step { undecided: true, ..step(2.0, false) };
         let late = Step { client_was_late: true, ..undecided.clone() };
         let only_late = capacity(vec![late.clone()], None, None);
-        assert_eq!(sentence(&only_late), "no step sent the load that was to be tried");
+        assert_eq!(sentence(&only_late), "no step sent its full load");
         let mut found = capacity(vec![undecided, late.clone(), late, step(4.0, true)], Some(tried(4.0, 1, 0)), None);
         (found.settled, found.out_of_time, found.max_time_s) = (false, true, Some(90.0));
         let text = text(&found);

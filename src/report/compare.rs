@@ -19,7 +19,7 @@ pub(crate) fn cases(compared: &Compared<'_>) -> Vec<Case> {
         let change = row.change.map_or_else(String::new, |c| change(&row.measure, c.effect));
         let is_unjudged = row.verdict == Verdict::NoValue;
         let said = if is_unjudged {
-            format!("not judged: {}", row.note.as_deref().unwrap_or("nothing can be said of it"))
+            format!("not judged: {}", row.note.as_deref().unwrap_or("no reason given"))
         } else {
             format!("{}: {change}, {}", row.verdict.name(), interval(row))
         };

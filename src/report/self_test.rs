@@ -43,7 +43,7 @@ fn write(found: &SelfTest, text: &mut String) -> std::fmt::Result {
         writeln!(text, "  in the errors above: close them and try again")?;
     }
     if found.interrupted {
-        writeln!(text, "\n  stopped by a signal: what is missing was not measured")?;
+        writeln!(text, "\n  stopped by a signal: missing rows were not measured")?;
     }
     Ok(())
 }

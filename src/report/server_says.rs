@@ -78,7 +78,7 @@ pub(super) const OF_OWN: [Column; 4] =
     [column("load", 8), column("mean", 13), column("at most", 13), column("in all", 13)];
 
 /// Units that these columns do not show.
-pub(super) const NOTE_OF_OWN: &str = "as asked for by name; of a counter per second, and its growth";
+pub(super) const NOTE_OF_OWN: &str = "counters are per second, with their growth";
 
 /// Returns the metrics that were requested by name, sorted.
 pub(super) fn own<'a>(steps: &[(String, Option<&'a ServerMetrics>)]) -> Vec<Own<'a>> {

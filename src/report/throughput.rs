@@ -37,7 +37,7 @@ fn write(found: &Throughput, text: &mut String) -> std::fmt::Result {
             "- server: started afresh for each number of worker threads; latency instant, 16 tokens, no errors"
         )?;
     } else {
-        writeln!(text, "- server: was running at {}, configured as it is", found.target)?;
+        writeln!(text, "- server: was already running at {}, with its own configuration", found.target)?;
     }
     let (warmup, step) = (human::length(found.warmup_s), human::length(found.step_s));
     writeln!(

@@ -75,7 +75,7 @@ fn of_target(
             Ok(known(plan, Said { kind: "openai", ..Said::default() }))
         }
         Identity::Locked(status) => {
-            let reason = format!("the server wants a key (status {status}); give it with --api-key-file");
+            let reason = format!("the server requires a key (status {status}); give it with --api-key-file");
             Err(TrialError::Unusable { url, reason })
         }
         Identity::Loading => {
@@ -87,7 +87,7 @@ fn of_target(
         Identity::Unknown(asked) => {
             let asked: Vec<String> = asked.iter().map(|(path, status)| format!("{path} ({status})")).collect();
             say(&format!(
-                "{url}: does not say what it is; asked for {}; its paths are taken to be llmsim's (see --server, --path)",
+                "{url}: unknown kind of server (requested {}); llmsim's paths are used (see --server, --path)",
                 asked.join(", ")
             ));
             Ok(None)

@@ -55,7 +55,7 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
         server.hints.extend(hints);
     }
     if !plan.endpoints.is_empty() {
-        say(&format!("asking {} once", plural(plan.endpoints.len(), "endpoint")));
+        say(&format!("checking {} once", plural(plan.endpoints.len(), "endpoint")));
     }
     let all = endpoints::ask_each(&plan, &server.client_cores, stop)?;
     let plan = endpoints::without_skipped(plan, &all)?;

@@ -257,13 +257,10 @@ fn bad_files_are_refused_with_line_and_expectation() {
         (format!("{ok}\n{{\"prompt\":\"x\"}}"), "line 2: has no `messages`: expected [{\"role\""),
         ("{\"messages\":[{\"content\":1}]}".to_owned(), "line 1: has a message without `role`"),
         ("{\"messages\":\"x\"}".to_owned(), "line 1: `messages` is not a list"),
-        (
-            "{\"text\":\"x\",\"n\":1}".to_owned(),
-            "line 1: is of no format that is known, by its names (text, n): expected",
-        ),
+        ("{\"text\":\"x\",\"n\":1}".to_owned(), "line 1: has an unknown format (names: text, n): expected"),
         (
             "a,b\n1,2".to_owned(),
-            "line 1: has no column `prompt`: expected it among those that are there, which are a, b (read as CSV: it begins \
+            "line 1: has no column `prompt`: expected one of its columns: a, b (read as CSV: it begins \
              with neither `{` nor `[`)",
         ),
         ("prompt\nx\n\"a,b\"\nc,d".to_owned(), "line 4: has 2 fields: expected 1, as many as the header"),

@@ -105,7 +105,7 @@ pub fn steps(so_far: &Sweep, told: &[String]) -> String {
 
 /// Returns the page when nothing but the plan is known. `sweep` is set if the run is a step of it.
 pub fn page(opening: &Document, sweep: Option<&Sweep>) -> String {
-    let asked = || asked::load(&opening.plan).map(|load| Block::Fact("asked", vec![Piece::plain(load)]));
+    let asked = || asked::load(&opening.plan).map(|load| Block::Fact("requested", vec![Piece::plain(load)]));
     let (name, facts) = match sweep {
         Some(Sweep::Capacity(found)) => (format!("capacity {}", found.profile), capacity::view(found).head),
         Some(Sweep::Throughput(found)) => ("throughput".to_owned(), throughput::view(found).head),

@@ -44,7 +44,7 @@ pub fn of_run(doc: &Document) -> String {
 fn asked_and_got(doc: &Document) -> Vec<Block> {
     let mut facts = Vec::new();
     if let Some(load) = asked::load(&doc.plan) {
-        facts.push(Block::Fact("asked", vec![Piece::plain(load)]));
+        facts.push(Block::Fact("requested", vec![Piece::plain(load)]));
     }
     let count = |of| counter(&doc.metrics, of).filter(|c| c.count > 0).map(|c| (c.count, c.rate));
     let (requests, tokens) = (count(metrics::Counter::HttpReqs), count(metrics::Counter::TokensOutput));
@@ -55,7 +55,7 @@ fn asked_and_got(doc: &Document) -> Vec<Block> {
     });
     let got: Vec<String> = got.collect();
     if !got.is_empty() {
-        facts.push(Block::Fact("got", vec![Piece::plain(got.join(", "))]));
+        facts.push(Block::Fact("received", vec![Piece::plain(got.join(", "))]));
     }
     facts
 }

@@ -56,7 +56,7 @@ pub(super) fn facts(blocks: &mut Vec<Block>, doc: &Document, extent: Extent) {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = parted.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         let place = if extent == Extent::Full { "see ASKED AND GOT" } else { "see --details" };
-        let text = format!("results differ from what was asked for: {named}{more} ({place})");
+        let text = format!("results differ from the requested load: {named}{more} ({place})");
         blocks.push(Block::Fact("differs", vec![Piece::new(Tone::Warning, text)]));
     }
 }
@@ -78,7 +78,7 @@ fn told(template: &Template) -> Piece {
             Piece::new(Tone::Warning, format!("{who}: tokens per word {per_word}, so N words are not N tokens"))
         }
         (None, None, reason) => {
-            let reason = reason.as_deref().unwrap_or("nobody asked");
+            let reason = reason.as_deref().unwrap_or("it was not measured");
             Piece::plain(format!("{who}: what it adds to prompts is not known: {reason}"))
         }
     }

@@ -21,6 +21,6 @@ pub(super) fn section(doc: &Document) -> Option<Section> {
     };
     let blocks: Vec<Block> =
         both.into_iter().filter_map(|(name, limit, found)| Some(line((name, limit, found?)))).collect();
-    let note = "the lowest that responses said is left".to_owned();
+    let note = "the lowest remaining values in the responses".to_owned();
     (!blocks.is_empty()).then_some(Section { title: "RATE LIMITS", note, blocks })
 }

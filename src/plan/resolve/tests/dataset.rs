@@ -227,7 +227,7 @@ fn what_cannot_be_is_refused_with_file_and_line() {
         (
             one("dataset = { file = \"f\", column = \"q\" }"),
             "{\"a\":1}",
-            "dir/f:1: has no column `q`: expected it among those that are there, which are a",
+            "dir/f:1: has no column `q`: expected one of its columns: a",
         ),
         (
             one("conversation = { turns = 2 }\ndataset = { file = \"f\" }"),
