@@ -274,7 +274,7 @@ conditions() {
 }
 asked=$(conditions | sha256sum)
 if $again || [[ -f $work/runs/asked && $(<"$work/runs/asked") != "$asked" ]]; then
-  note "starting over: $($again && echo "as asked" || echo "binaries, options or environment have changed")"
+  note "starting over: $($again && echo "as requested" || echo "binaries, options or environment have changed")"
   rm -f -- "$work"/runs/*
 fi
 printf '%s\n' "$asked" >"$work/runs/asked"

@@ -61,7 +61,7 @@ for name in "$@"; do
   }
 done
 
-echo "| Work | instructions each | one of it |"
+echo "| Work | Instructions per item | Item |"
 echo "|---|---:|---|"
 while IFS=$'\t' read -r name items item; do
   if (($#)) && [[ " $* " != *" $name "* ]]; then

@@ -7,9 +7,9 @@ usage() {
   cat <<'END'
 usage: scripts/fuzz.sh [--seconds N] [TARGET…]
 
-Runs each target of fuzz/, or those that are named, for N seconds. What is found
-interesting is kept in fuzz/corpus/TARGET, and an input that fails a check in
-fuzz/artifacts/TARGET. It needs cargo-fuzz and a nightly compiler.
+Runs each target of fuzz/, or the given ones, for N seconds. Interesting inputs
+are kept in fuzz/corpus/TARGET, and inputs that fail a check in
+fuzz/artifacts/TARGET. The script needs cargo-fuzz and a nightly compiler.
 
   --seconds N  seconds of each target [60]
   -h, --help   print this help

@@ -46,7 +46,7 @@ start() {
 mkdir -p "$work/0/tmp"
 begun=$(date +%s%N)
 if ! (start "$work/0" "$$-0" 20000) || [ ! -s "$work/0/result.json" ]; then
-    echo "a run that nobody kills fails:" >&2
+    echo "a run fails without being killed:" >&2
     cat "$work/0/err" >&2
     exit 2
 fi

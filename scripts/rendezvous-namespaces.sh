@@ -9,9 +9,9 @@ usage() {
 usage: scripts/rendezvous-namespaces.sh BINARY
 
 Makes a bridge and three network namespaces with veth pairs, and a server in a
-fourth. It is tried: shards that meet by name of an address off the loopback are
-the run of one process; a key is needed; a link that goes down ends all within
-10 s. Needs root and iproute2. Everything is removed at the end.
+fourth. Checks that shards that meet by name, off the loopback, give the result
+of a single process, that a key is required, and that a broken link ends all
+shards within 10 s. Needs root and iproute2. Everything is removed at the end.
 END
 }
 
@@ -136,4 +136,4 @@ for cut in 1 0; do
   ip -n "$hub" link set "port$cut" up
   sleep 1
 done
-echo "all of it worked"
+echo "all checks passed"

@@ -171,7 +171,7 @@ async def main():
     finally:
         origin.terminate()
         origin.wait()
-    print("a bar is missed" if failed else "all of it holds", flush=True)
+    print("a bar is missed" if failed else "all bars hold", flush=True)
     # Connections through proxies may still be open.
     os._exit(1 if failed else 0)
 

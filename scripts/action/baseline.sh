@@ -14,7 +14,7 @@ empty if there is none yet: a first run has nothing to be compared with.
   GH_TOKEN            token that may read the actions of the repository
 
 Exit codes: 0 downloaded, or there is none; 104 invalid arguments; 107 GitHub
-did not answer.
+did not respond.
 END
 }
 
@@ -51,7 +51,7 @@ run=$(jq -r --arg branch "$branch" '[.artifacts[] | select(.expired | not)
     | select(.workflow_run.head_branch == $branch)
     | select(.workflow_run.head_repository_id == .workflow_run.repository_id)]
   | max_by(.created_at) | .workflow_run.id // empty' <<< "$listed") ||
-  die 107 "the list of artifacts is not understood"
+  die 107 "the list of artifacts could not be parsed"
 if [[ -z "$run" ]]; then
   echo "baseline.sh: no run on $branch has an artifact named $artifact" >&2
   exit 0

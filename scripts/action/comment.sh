@@ -16,7 +16,7 @@ updated, so that there is only one. Without a pull request nothing is done.
   GH_TOKEN            token with the permission pull-requests: write
 
 Exit codes: 0 written, or not possible here (no pull request, one from a fork,
-no FILE); 104 invalid arguments; 107 GitHub did not take it.
+no FILE); 104 invalid arguments; 107 GitHub refused it.
 END
 }
 
@@ -47,9 +47,9 @@ marker='<!-- llmsim-blast:compare -->'
 [[ "$(head -n 1 -- "$file")" == "$marker" ]] || die 104 "$file does not begin with $marker: expected the file of --md"
 
 event=${GITHUB_EVENT_PATH:-/nonexistent}
-[[ -f "$event" ]] || note "there is no event"
+[[ -f "$event" ]] || note "the file of GITHUB_EVENT_PATH is missing"
 number=$(jq -r '.pull_request.number // empty' "$event")
-[[ "$number" =~ ^[0-9]+$ ]] || note "this run is of no pull request"
+[[ "$number" =~ ^[0-9]+$ ]] || note "this run does not belong to a pull request"
 # The token of a run from a fork may not write.
 [[ "$(jq -r '.pull_request.head.repo.full_name // empty' "$event")" == "$GITHUB_REPOSITORY" ]] ||
   note "pull request $number is from a fork, whose runs cannot comment"
@@ -60,7 +60,7 @@ listed=$(gh api --paginate "$comments") || die 107 "the comments of pull request
 # other.
 known=$(jq -rs --arg marker "$marker" '[.[][] | select(.user.login == "github-actions[bot]")
     | select(.body | startswith($marker)) | .id][0] // empty' <<< "$listed") ||
-  die 107 "the comments of pull request $number are not understood"
+  die 107 "the comments of pull request $number could not be parsed"
 if [[ -n "$known" ]]; then
   gh api --method PATCH "repos/$GITHUB_REPOSITORY/issues/comments/$known" --field "body=@$file" > /dev/null ||
     die 107 "comment $known could not be updated"

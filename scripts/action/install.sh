@@ -8,14 +8,14 @@ usage() {
 usage: install.sh --releases URL --version V [--sha256 SUM] [--dir DIR]
 
 Downloads URL/vV/llmsim-blast-V-MACHINE-unknown-linux-gnu.tar.gz, checks it,
-unpacks it below DIR, and prints the path of the binary on standard output. A
-binary of that version that is in DIR already is used again.
+unpacks it below DIR, and prints the path of the binary on standard output. If
+DIR already has a binary of that version, it is used again.
 
   --releases URL    folder of the releases, such as
                     https://github.com/OWNER/llmsim-blast/releases/download
   --version V       version to install, such as 0.1.0
   --sha256 SUM      SHA-256 of the archive. Without it, the SUM in the release's
-                    file SHA256SUMS is used, which finds damage but no forgery
+                    file SHA256SUMS is used, which detects damage, not forgery
   --dir DIR         folder to install to
                     [${XDG_CACHE_HOME:-~/.cache}/llmsim-blast]
   -h, --help        print this help
@@ -92,7 +92,7 @@ tar -xzf "$work/archive" -C "$work/unpacked" --no-same-owner || die 107 "$name.t
 for at in "$work/unpacked/$name" "$work/unpacked"; do
   [[ ! -f "$at/llmsim-blast" ]] || break
 done
-[[ -f "$at/llmsim-blast" ]] || die 107 "$name.tar.gz holds no file llmsim-blast"
+[[ -f "$at/llmsim-blast" ]] || die 107 "$name.tar.gz does not contain llmsim-blast"
 chmod +x "$at/llmsim-blast"
 echo "$sha256" > "$at/sha256"
 rm -rf -- "${dir:?}/$name"

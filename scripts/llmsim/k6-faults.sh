@@ -79,7 +79,7 @@ fault 5 "the time to first token is that of the response's head" \
   "it is taken from timings.waiting, which ends with the first byte"
 
 said=$(runner load --output f.json | grep -o -- '--out json=f.json' || true)
-fault 6 "--output is no result that can be compared" "$(holds [ -n "$said" ])" \
+fault 6 "--output writes a result that cannot be compared" "$(holds [ -n "$said" ])" \
   "k6 is run with $said, which writes a line for each sample"
 
 runs=$(cat "$dir"/.github/workflows/*.yml | grep -c 'benchmarks/' || true)

@@ -7,9 +7,9 @@ usage() {
   cat <<'END'
 usage: scripts/ship/collect.sh BUILT DIR
 
-BUILT has a folder for each machine, as release.sh has left it. Their sums are
-checked. Their files are copied into DIR, where one image for all machines takes
-the place of theirs, and DIR/SHA256SUMS has the sums of all.
+BUILT has a folder for each machine, as release.sh has left it. The sums of the
+folders are checked, and their files are copied into DIR. There, one image for
+all machines replaces those of single machines, and DIR/SHA256SUMS has all sums.
 
   -h, --help   print this help
 

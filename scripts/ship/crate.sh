@@ -8,16 +8,16 @@ usage() {
 usage: scripts/ship/crate.sh [CARGO INSTALL OPTIONS]
 
 Packs the crate as for a registry, unpacks it in another folder, runs
-`cargo install` there into a folder that is removed again, and runs what was
-installed: its version, a profile, and quick-smoke with a report page, whose
-script and style are files of the crate. Load goes to loopback only.
+`cargo install` there into a folder that is removed again, and runs the
+installed program: its version, a profile, and quick-smoke with a report page,
+whose script and style are files of the crate. Load goes to loopback only.
 
   -h, --help   print this help
 
 Options are those of `cargo install`, such as --no-default-features or --debug.
 CARGO_TARGET_DIR is cargo's own folder, as usual.
 
-Exit codes: 0 it works, 99 what was installed does not, or else cargo's.
+Exit codes: 0 the installed program works, 99 it does not, or else cargo's.
 END
 }
 
@@ -42,14 +42,14 @@ cargo install --quiet --locked --root "$work/installed" --target-dir "$build" --
 
 fail() { die 99 "$@"; }
 bin=$work/installed/bin/llmsim-blast
-[[ $("$bin" --version) == "llmsim-blast $version"* ]] || fail "what was installed does not print its version"
+[[ $("$bin" --version) == "llmsim-blast $version"* ]] || fail "the installed program does not print its version"
 "$bin" profiles load | grep -q '^executor' || fail "the profile load is missing"
 code=0
 "$bin" quick-smoke --quiet --html "$work/page.html" >"$work/said" 2>&1 || code=$?
 if grep -q 'built without the embedded simulator' "$work/said"; then
-  echo "what was installed works; it is the client alone"
+  echo "the installed program works; it is the client alone"
   exit 0
 fi
 [[ $code -eq 0 ]] || { cat "$work/said" >&2 && fail "quick-smoke ends with $code"; }
 [[ $(stat -c %s "$work/page.html") -gt 60000 ]] || fail "the report page has no charts"
-echo "what was installed works, simulator and report page included"
+echo "the installed program works, simulator and report page included"

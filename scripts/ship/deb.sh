@@ -11,12 +11,12 @@ Writes DIR/llmsim-blast_VERSION-1_ARCH.deb with the binary, man pages,
 completions and copyright. If FILE is static, the package depends on nothing.
 
   --binary FILE    the binary
-  --target TRIPLE  what it was built for [this machine, with its C library]
+  --target TRIPLE  target of the build [this machine, with its C library]
   --run FILE       a binary of this machine that generates pages and completions
                    [the binary itself]
   --out DIR        folder of the result [target/ship]
   --test           let lintian read the package, install it into a root of its
-                   own, run what it has installed, and remove it again
+                   own, run the installed program, and remove it again
   -h, --help       print this help
 
 Exit codes: 0 packed, 99 the test failed, 104 invalid arguments, 107 a program
@@ -95,7 +95,7 @@ fail() { die 99 "$@"; }
 said() { echo "ok: $*"; }
 found=$(lintian --no-cfg --allow-root --tag-display-limit 0 "$deb") || fail "lintian: $found"
 [[ -z $found ]] || fail "lintian: $found"
-said "lintian has nothing to say"
+said "lintian reports no problem"
 
 # dpkg must run as root, or under fakeroot.
 as_root=()
@@ -115,9 +115,9 @@ for file in /usr/bin/llmsim-blast /usr/share/man/man1/llmsim-blast.1.gz /usr/sha
   [[ -s $work/root$file ]] || fail "it does not install $file: $(files)"
 done
 said "it installs $(files | wc -l) files"
-printed=$("$work/root/usr/bin/llmsim-blast" --version) || fail "what it installs does not run"
-[[ $printed == "llmsim-blast $version"* ]] || fail "what it installs prints $printed"
-said "what it installs runs: $(head -n 1 <<< "$printed")"
+printed=$("$work/root/usr/bin/llmsim-blast" --version) || fail "the installed program does not run"
+[[ $printed == "llmsim-blast $version"* ]] || fail "the installed program prints $printed"
+said "the installed program runs: $(head -n 1 <<< "$printed")"
 bash -n "$work/root/usr/share/bash-completion/completions/llmsim-blast" || fail "bash cannot read the completions"
 packages --purge llmsim-blast || fail "dpkg cannot remove it: $(cat "$work/said")"
 [[ -z $(files) ]] || fail "it leaves files behind: $(files)"

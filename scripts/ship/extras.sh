@@ -47,7 +47,7 @@ generate() {
 generate man/llmsim-blast.1 man
 # The main page names the pages of the commands.
 pages=$(sed 's/\\//g' "$to/man/llmsim-blast.1" | grep -o 'llmsim-blast-[a-z-]*(1)' | sort -u) ||
-  die 107 "the man page names no command"
+  die 107 "the man page does not name a command"
 while IFS= read -r page; do
   command=${page#llmsim-blast-}
   command=${command%(1)}

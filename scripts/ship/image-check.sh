@@ -64,7 +64,7 @@ if "index" in top["mediaType"]:
     (layout / "index.json").write_text(json.dumps(index))
 print(tag)
 END
-) || fail "it is no image for $(uname -m)"
+) || fail "it is not an image for $(uname -m)"
 rootless=()
 [[ $(id -u) -eq 0 ]] || rootless=(--rootless)
 umoci unpack "${rootless[@]}" --image "$work/layout:$tag" "$work/bundle" >"$work/said" 2>&1 ||

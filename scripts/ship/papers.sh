@@ -9,10 +9,10 @@ usage: scripts/ship/papers.sh [--client] [--target TRIPLE] DIR
 
 Writes DIR/THIRD-PARTY.txt with the licences of the crates that are compiled in
 (cargo-about), and DIR/llmsim-blast.cdx.json, a bill of materials in the form of
-CycloneDX (cargo-cyclonedx). Nothing is downloaded but the crates themselves.
+CycloneDX (cargo-cyclonedx). Only the crates themselves are downloaded.
 
   --client         of the client alone, without the simulator
-  --target TRIPLE  what the binary is built for [this machine, with gnu]
+  --target TRIPLE  target of the build [this machine, with gnu]
   -h, --help       print this help
 
 Exit codes: 0 written, 104 invalid arguments, 107 a program is missing, or else

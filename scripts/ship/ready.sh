@@ -15,7 +15,8 @@ CHANGELOG.md. `release.sh --tag` refuses to build before all are filled in.
   --root DIR   the checkout to look at [this one]
   -h, --help   print this help
 
-Exit codes: 0 nothing is missing, 104 something is, or invalid arguments.
+Exit codes: 0 nothing is missing, 104 something is missing, or invalid
+arguments.
 END
 }
 

@@ -14,7 +14,7 @@ their sums in DIR/SHA256SUMS. `tools.sh` installs what it needs.
 Without --tag this is a trial. A release with --tag is refused until a person
 has filled in what `ready.sh` names, such as the repository and the maintainer.
 
-  --target TRIPLE  what to build for [see build.sh --help]
+  --target TRIPLE  target of the build [see build.sh --help]
   --tag TAG        the tag of the release, which must be v and the version
   --out DIR        folder of the result [target/ship]
   -h, --help       print this help
@@ -54,8 +54,8 @@ done
 [[ -z $tag || $tag == "v$version" ]] ||
   die 104 "the tag $tag does not belong to version $version of Cargo.toml: expected v$version"
 if ! "$here/ready.sh" >&2; then
-  [[ -z $tag ]] || die 104 "the release $tag needs what is named above: fill it in, and commit it"
-  echo "release.sh: this is a trial; a release with --tag needs what is named above" >&2
+  [[ -z $tag ]] || die 104 "the release $tag is incomplete: fill in the values listed above, and commit them"
+  echo "release.sh: this is a trial; a release with --tag needs the values listed above" >&2
 fi
 need cargo-auditable cargo-deb cargo-about cargo-cyclonedx
 [[ -z $(git -C "$root" status --porcelain --untracked-files=no) ]] ||

@@ -7,8 +7,8 @@ usage() {
   cat <<'END'
 usage: scripts/ship/static-check.sh BINARY
 
-Checks that BINARY needs no file of the system. In a root with nothing but it
-and /etc/hosts it must print its version, resolve localhost, send plain load,
+Checks that BINARY needs no file of the system. In a root with only BINARY
+and /etc/hosts, it must print its version, resolve localhost, send plain load,
 and speak TLS with a server whose certificate is made here. If it holds the
 simulator, quick-smoke must pass there, too. It needs openssl, python3, and
 root or user namespaces. Load goes to loopback only.
@@ -16,7 +16,7 @@ root or user namespaces. Load goes to loopback only.
   -h, --help   print this help
 
 Exit codes: 0 every check passed, 99 one failed, 104 invalid arguments, 107 a
-program is missing, or no root can be changed here.
+program is missing, or chroot is not allowed here.
 END
 }
 
@@ -59,7 +59,7 @@ enter=(chroot "$work/root")
 # Runs the binary with these arguments in the root, and with an empty environment.
 inside() { env -i PATH="$PATH" timeout 60 "${enter[@]}" /llmsim-blast "$@" >"$work/said" 2>&1 </dev/null; }
 
-inside --version || die 107 "no root can be changed here: $(cat "$work/said")"
+inside --version || die 107 "chroot is not allowed here: $(cat "$work/said")"
 said "$(head -n 1 "$work/said") runs in an empty root"
 
 # Without /etc/hosts, localhost does not resolve. Containers have this file.
@@ -115,7 +115,7 @@ END
     openssl req "${ec[@]}" -subj /CN=localhost -keyout "$work/key.pem" -out "$work/request.pem" &&
     openssl x509 -req -in "$work/request.pem" -CA "$work/root/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
       -extfile <(echo subjectAltName=DNS:localhost) -out "$work/cert.pem"
-} >"$work/said" 2>&1 || fail "openssl makes no certificate"
+} >"$work/said" 2>&1 || fail "openssl could not make a certificate"
 # Starts a server, and sets port.
 serve() {
   python3 "$work/server.py" "$work/port" "$@" &
@@ -132,10 +132,10 @@ inside /check.toml --no-probe --target-url "http://localhost:$port" || fail "pla
 said "it resolves localhost and sends load"
 serve "$work/cert.pem" "$work/key.pem"
 inside /check.toml --no-probe --target-url "https://localhost:$port" --cacert /ca.pem || fail "load over TLS fails"
-said "it speaks TLS, and trusts the certificates that it is told to"
-! inside /check.toml --no-probe --target-url "https://localhost:$port" || fail "a certificate that nobody signed is trusted"
+said "it speaks TLS, and trusts the certificate in --cacert"
+! inside /check.toml --no-probe --target-url "https://localhost:$port" || fail "an unknown certificate is trusted"
 grep -qi certificate "$work/said" || fail "the error does not name the certificate"
-said "it trusts nobody else"
+said "it refuses an unknown certificate"
 # The simulator is a process of the same file, which Linux names in /proc. It reads some devices.
 mkdir -p "$work/root/proc" "$work/root/dev"
 touch "$work/root/dev/null" "$work/root/dev/random" "$work/root/dev/urandom"

@@ -12,7 +12,7 @@ completions, licences, README.md, CHANGELOG.md and papers, and adds its sum to
 DIR/SHA256SUMS. The same input gives the same bytes.
 
   --binary FILE   the binary; FILE.debug is packed into an archive of its own
-  --target TRIPLE what the binary was built for
+  --target TRIPLE target of the build
   --run FILE      a binary of this machine that generates pages and completions
                   [the binary itself]
   --papers DIR    folder that papers.sh has written [none]

@@ -8,7 +8,7 @@ usage() {
 usage: scripts/ship/tools.sh [NAME…]
 
 Installs cargo-auditable, cargo-deb, cargo-about and cargo-cyclonedx from the
-crate registry, or those of them that are named. A program that is there in the
+crate registry, or the given ones. A program that is already installed in the
 right version is left alone. Each takes minutes to build.
 
   -h, --help   print this help
