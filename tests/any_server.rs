@@ -163,7 +163,7 @@ fn a_server_that_comes_later_is_waited_for() {
     let url = format!("http://127.0.0.1:{free}");
     let (_, output) = run(&url, &["--wait-ready", "1s"]);
     assert_eq!(output.code, Some(107), "{output:?}");
-    assert!(output.stderr.contains("is not there yet: waiting at most 1s"), "{output:?}");
+    assert!(output.stderr.contains("is not up yet: waiting at most 1s"), "{output:?}");
 }
 
 #[test]

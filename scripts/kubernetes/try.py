@@ -11,7 +11,7 @@ fails (backoffLimit 0) or index 0 succeeds (successPolicy), the others get
 SIGTERM, and SIGKILL after terminationGracePeriodSeconds. Pod names are loopback
 addresses here, and the load goes to a server of its own, for a few seconds.
 
-It is tried: a test that passes, a threshold that fails, SIGTERM to a pod, a pod
+The cases: a test that passes, a threshold that fails, SIGTERM to a pod, a pod
 that is killed, a pod that hangs.
 """
 

@@ -108,7 +108,7 @@ impl Numbers {
     fn add_to(&self, sum: &mut Summary) -> Result<(), FieldError> {
         let window = Nanos(self.window_ns);
         if !self.requests.keys().eq(sum.requests.iter().map(|(name, _)| name)) {
-            return Err(wrong("interval.requests", "they are others than those of an earlier shard"));
+            return Err(wrong("interval.requests", "they differ from those of an earlier shard"));
         }
         let all = read::group_without_times("all", &self.all, window, &mut sum.all.trends)?;
         let kinds = self.requests.iter().zip(&mut sum.requests);

@@ -309,7 +309,7 @@ fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
 fn rules(plan: &serde_json::Map<String, Value>, kinds: &[String]) -> Result<Vec<Rule>, FieldError> {
     let read = |(metric, text): (&str, Option<&str>)| {
         let at = |problem: String| wrong(format!("plan.thresholds.{metric}"), problem);
-        let text = text.ok_or_else(|| at("there is no rule".to_owned()))?;
+        let text = text.ok_or_else(|| at("it has no rule".to_owned()))?;
         threshold::parse(metric, text, kinds).map_err(|error| at(error.to_string()))
     };
     written_rules(plan).map(read).collect()

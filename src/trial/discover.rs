@@ -151,7 +151,7 @@ fn wait_until_ready(
         }
         if said_at.is_none_or(|at| waited.since(at) >= SAY_EVERY) {
             said_at = Some(waited);
-            let how = if matches!(identity, Identity::Loading) { "is loading" } else { "is not there yet" };
+            let how = if matches!(identity, Identity::Loading) { "is loading" } else { "is not up yet" };
             say(&format!("{} {how}: waiting at most {}", target.url, plan.wait_ready));
         }
         setup.stop.wait_for(|| std::thread::sleep(LOOK_EVERY.to_duration()))?;

@@ -349,7 +349,7 @@ impl Meeting {
             match if is_gone { Err(RecvTimeoutError::Disconnected) } else { self.next() } {
                 Ok(News::Event(Event::Thanked)) => return Ok(()),
                 Err(_) => {
-                    let why = self.stopped().map_or_else(|| "it is gone".to_owned(), |stop| stop.text);
+                    let why = self.stopped().map_or_else(|| "it has disappeared".to_owned(), |stop| stop.text);
                     return Err(format!("shard 0 was lost before the merged result was written: {why}"));
                 }
                 Ok(_) => {}

@@ -54,7 +54,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/run", get(document))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here: see /\n") })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found: see /\n") })
         .layer(from_fn_with_state(Arc::clone(&shared), guard))
         .with_state(shared)
 }
@@ -173,7 +173,7 @@ async fn document(State(shared): State<Arc<Shared>>) -> Response {
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
             [(header::RETRY_AFTER, "1")],
-            "no second of the run is over yet: try again\n",
+            "the first second of the run is not over yet: try again\n",
         )
             .into_response(),
     }

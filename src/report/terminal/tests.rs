@@ -61,7 +61,7 @@ PASS ✓  load: 2 of 2 thresholds held
              check: 1, http_429: 1, reset: 1
   template   chat-stream (gpt-5): adds 1 token to each prompt; a word is one
              token
-  template   chat (gpt-5): what it adds to prompts is not known: the server
+  template   chat (gpt-5): tokens added to prompts are unknown: the server
              refused a prompt for one token (status 400)
   client     ok (busiest worker 10.00% CPU)
 
@@ -86,7 +86,7 @@ LATENCY  of successful requests; failed and aborted ones have rows of their own
   stall                          50 25.0ms 25.0ms 25.0ms ~25.0ms ~25.0ms 25.0ms
   ~ of fewer than 100 samples (p99) or 1,000 (p99.9): the few slowest decide
 
-ASKED AND GOT  what was requested, and what was started and billed
+ASKED AND GOT  the requested load beside the measured one
                                      asked p50     p99  got p50     p99      off
   chat: input tokens                         8       8        9       9    0.00%
   chat: output tokens                       25      25       21      21  100.00%
@@ -99,7 +99,7 @@ ASKED AND GOT  what was requested, and what was started and billed
   chat-stream: prefix tokens                 4       4        0       0        -
       no token came from a cache: the server has none, or does not report it
 
-THROUGHPUT  rates are of what arrived in the 4m30s measured
+THROUGHPUT  rates cover the 4m30s measured
   http_reqs                       103      0.38/s
   tokens_output                  2202      8.16/s  counted by the server (usage)
   tokens_input                    918      3.40/s

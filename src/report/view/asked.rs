@@ -20,7 +20,7 @@ const COLUMNS: &[Column] = &[
 /// Returns the section. `None` if nothing comparable was requested.
 pub(super) fn section(doc: &Document) -> Option<Section> {
     let rows: Vec<Row> = doc.asked.iter().map(row).collect();
-    let note = "what was requested, and what was started and billed".to_owned();
+    let note = "the requested load beside the measured one".to_owned();
     let blocks = vec![Block::Table(Table { columns: COLUMNS, has_head: true, rows })];
     (!doc.asked.is_empty()).then_some(Section { title: "ASKED AND GOT", note, blocks })
 }
@@ -79,7 +79,7 @@ fn told(template: &Template) -> Piece {
         }
         (None, None, reason) => {
             let reason = reason.as_deref().unwrap_or("it was not measured");
-            Piece::plain(format!("{who}: what it adds to prompts is not known: {reason}"))
+            Piece::plain(format!("{who}: tokens added to prompts are unknown: {reason}"))
         }
     }
 }

@@ -158,7 +158,7 @@ pub(super) fn throughput(doc: &Document, extent: Extent) -> Section {
     let mut blocks = vec![Block::Table(Table { columns: THROUGHPUT_COLUMNS, has_head: false, rows })];
     blocks.extend(doc.token_estimate.as_ref().map(estimate));
     blocks.extend(goodput(doc));
-    let note = format!("rates are of what arrived in the {} measured", human::length(doc.run.window_s));
+    let note = format!("rates cover the {} measured", human::length(doc.run.window_s));
     if is_brief {
         return Section { title: "THROUGHPUT", note, blocks };
     }
