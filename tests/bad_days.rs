@@ -69,7 +69,7 @@ fn a_server_that_ends_at_once_is_quoted() {
     let output = blast(&["quick-smoke", "--server-bin", &file, "--output", &bench.path("r.json")]);
     no_data(&output, &["exit status 3", "| reading the stars\n", "| no luck today\n"]);
     assert!(output.stdout.is_empty() && !bench.names().contains(&"r.json".to_owned()), "{output:?}");
-    no_data(&blast(&["quick-smoke", "--server-bin", "/bin/false"]), &["exit status 1", "said nothing"]);
+    no_data(&blast(&["quick-smoke", "--server-bin", "/bin/false"]), &["exit status 1", "printed nothing"]);
     no_data(&blast(&["quick-smoke", "--server-bin", &bench.path("none")]), &["--server-bin", "none"]);
 }
 

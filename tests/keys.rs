@@ -188,10 +188,10 @@ fn a_command_without_a_key_ends_the_run_before_anything_is_sent() {
         blast(&[&[profile.as_str(), "--target-url", &url, "--no-probe", "--header", &header][..], flags].concat())
     };
     for (command, expected) in [
-        (format!("echo {FIRST}; echo 'sorry, {SECOND}' >&2; exit 3"), "it ended with exit status 3; its last lines"),
+        (format!("echo {FIRST}; echo 'sorry, {SECOND}' >&2; exit 3"), "it ended: exit status 3; its last lines"),
         ("exit 0".to_owned(), "it does not hold an API key: expected one line"),
         (format!("echo {FIRST}; echo more"), "it does not hold an API key: expected one line"),
-        ("kill -9 $$".to_owned(), "it ended with killed by SIGKILL; it said nothing"),
+        ("kill -9 $$".to_owned(), "it ended: killed by SIGKILL; it printed nothing"),
         ("no-such-program-at-all".to_owned(), "exit status 127"),
         ("head -c 20000 /dev/zero".to_owned(), "it prints more than 8192 bytes"),
     ] {

@@ -190,7 +190,7 @@ mod embedded {
 #[test]
 fn a_program_that_ends_at_once_is_reported_with_its_last_words() {
     let error = refused(&spec(Source::Binary("/bin/false".into())));
-    assert!(error.contains("exit status 1") && error.contains("said nothing"), "{error}");
+    assert!(error.contains("exit status 1") && error.contains("printed nothing"), "{error}");
     let (_dir, file) = script("#!/bin/sh\necho on stdout\necho on stderr >&2\nexit 3\n");
     let error = refused(&spec(Source::Binary(file)));
     assert!(error.contains("exit status 3") && error.contains("| on stdout\n  | on stderr"), "{error}");

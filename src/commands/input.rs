@@ -163,7 +163,7 @@ pub(super) fn read_text(path: &Path, most: usize) -> Result<String, CommandError
     let read = file.take(most as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| failed(format!("cannot read it: {error}")))?;
     if bytes.len() > most {
-        return Err(failed(format!("it is larger than {most} bytes, the most that is read")));
+        return Err(failed(format!("it is larger than {most} bytes, the maximum")));
     }
     String::from_utf8(bytes).map_err(|_| failed("it is not text: expected the JSON that a run writes".to_owned()))
 }

@@ -146,8 +146,8 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     if method == Method::Separation && gates > 1 {
         let percent = 100.0 * gates as f64 / rank::orders(base.len(), head.len());
         warnings.push(format!(
-            "{gates} gates on {}+{} runs cannot be corrected for: up to {percent:.0} % of equal builds fail one, if \
-             runs differ by more than the limits; with 5 per side they are",
+            "{gates} gates on {}+{} runs are not corrected for multiple tests: up to {percent:.0} % of equal builds fail \
+             one, if runs differ by more than the limits; 5 runs per side allow the correction",
             base.len(),
             head.len()
         ));
@@ -162,14 +162,13 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     }
     if method == Method::Bootstrap {
         warnings.push(
-            "one run per side: how runs of the same build differ is not measured; three or more per side decide"
-                .to_owned(),
+            "one run per side: the noise between runs of one build is unknown; use three or more per side".to_owned(),
         );
     } else if method == Method::Single {
         let decides = if options.allow_single { "the change itself decides" } else { "no gate can fail" };
         warnings.push(format!(
-            "one {} per side: how results of the same build differ is not measured, so {decides}; three or more per \
-             side can tell",
+            "one {} per side: the noise between results of one build is unknown, so {decides}; use three or more per \
+             side",
             base[0].sort.name()
         ));
     }

@@ -46,7 +46,7 @@ pub enum DocumentError {
         problem: serde_json::Error,
     },
     /// The text is larger than any sensible result.
-    #[error("it is larger than {} MB, the most that is read", MAX_BYTES >> 20)]
+    #[error("it is larger than {} MB, the maximum", MAX_BYTES >> 20)]
     TooLarge,
     /// A value was changed since it was written.
     #[error(

@@ -96,7 +96,7 @@ fn tokenizer(given: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> R
     let most = limits::MAX_TOKENIZER_BYTES;
     file.input.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
     if bytes.len() as u64 > most {
-        return Err(unreadable(format!("it is larger than {most} bytes, the most that is read")));
+        return Err(unreadable(format!("it is larger than {most} bytes, the maximum")));
     }
     let read = Tokenizer::from_json(name, &bytes);
     read.map(Some).map_err(|problem| unreadable(format!("it is not a tokenizer.json: {problem}")))

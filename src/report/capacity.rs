@@ -69,7 +69,7 @@ fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
     for cells in rows(found) {
         line(text, &cells)?;
     }
-    writeln!(text, "  held: tries in which every goal held, of all tries; numbers are of the last")
+    writeln!(text, "  held: tries in which every goal held, of all tries; numbers: the last try")
 }
 
 /// Writes the server's own metrics at each load. It writes nothing if they were not read.
@@ -165,7 +165,7 @@ fn notes(found: &Capacity) -> Vec<String> {
     if without_data > 0 {
         let steps = plural(without_data, "step");
         notes.push(format!(
-            "{steps} undecided (marked ?): too little came back for a goal; measure each step for longer (--duration)"
+            "{steps} undecided (marked ?): too few samples for a goal; measure each step for longer (--duration)"
         ));
     }
     if late > 0 {
@@ -224,7 +224,7 @@ pub(crate) fn view(found: &Capacity) -> View {
     }
     head.extend(notes(found).into_iter().map(|note| Block::Remark(Remark::new(Tone::Warning, 1, note))));
     let note = format!(
-        "the load is in {}; held: tries in which every goal held, of all tries; numbers are of the last",
+        "the load is in {}; held: tries in which every goal held, of all tries; numbers: the last try",
         load_name(found.by)
     );
     let row = |cells: [String; 9]| Row::plain(cells.to_vec());

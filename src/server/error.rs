@@ -99,7 +99,7 @@ pub enum ServerError {
 /// Formats the last lines of a child, set apart from our own words.
 pub(super) fn quoted(last_lines: &[String]) -> String {
     if last_lines.is_empty() {
-        return "; it said nothing".to_owned();
+        return "; it printed nothing".to_owned();
     }
     last_lines.iter().fold("; its last lines:".to_owned(), |mut text, line| {
         // Writing into a String cannot fail.
@@ -121,6 +121,6 @@ mod tests {
             "the server ended before it was ready: exit status 101; its last lines:\n  | thread 'main' panicked\n  | Invalid address"
         );
         let text = ServerError::Exited { status: "exit status 1".to_owned(), last_lines: Vec::new() }.to_string();
-        assert!(text.ends_with("it said nothing"), "{text}");
+        assert!(text.ends_with("it printed nothing"), "{text}");
     }
 }

@@ -22,7 +22,7 @@ pub enum NotPrinted {
     #[error("it cannot be run: {0}")]
     NotRun(#[from] ServerError),
     /// The command has failed.
-    #[error("it ended with {status}{}", quoted(last_lines))]
+    #[error("it ended: {status}{}", quoted(last_lines))]
     Failed {
         status: String,
         /// The last lines on standard error.

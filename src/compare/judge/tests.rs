@@ -316,7 +316,12 @@ fn so_many_gates_that_no_p_is_small_enough_are_decided_by_separation() {
     let of = |n: usize| compare(&side("b", 100), &side("h", 150), &options(&gates[..n])).expect("comparable");
     assert_eq!((of(3).method, of(3).failed(), of(3).warnings.len()), (Method::MannWhitney, 3, 0));
     assert_eq!((of(4).method, of(4).failed()), (Method::Separation, 3));
-    assert!(of(4).warnings.iter().any(|w| w.contains("4 gates on 4+4 runs cannot be corrected for: up to 6 %")));
+    assert!(
+        of(4)
+            .warnings
+            .iter()
+            .any(|w| w.contains("4 gates on 4+4 runs are not corrected for multiple tests: up to 6 %"))
+    );
     // More runs on one side make the comparison more sensitive, not less.
     let mut more = side("h", 150);
     more.truncate(3);

@@ -57,7 +57,7 @@ PASS ✓  load: 2 of 2 thresholds held
   target     http://127.0.0.1:8080
   cold start 412ms for the first request to the new server, not measured
   duration   4m30s (measured for 4m30s), started 2026-11-24T08:22:15Z
-  not in it  103 more sent in warm-up and cooldown, 3 failed
+  outside    103 more sent in warm-up and cooldown, 3 failed
              check: 1, http_429: 1, reset: 1
   template   chat-stream (gpt-5): adds 1 token to each prompt; a word is one
              token

@@ -48,7 +48,7 @@ pub(super) fn facts(doc: &Document, extent: Extent) -> Vec<Block> {
         blocks.push(Block::Fact("stopped", vec![Piece::new(Tone::Warning, reason)]));
     }
     for line in &doc.target.server.last_lines {
-        blocks.push(Block::Fact("it said", vec![Piece::plain(line)]));
+        blocks.push(Block::Fact("last line", vec![Piece::plain(line)]));
     }
     target(&mut blocks, &doc.target);
     let (duration, window) = (human::length(doc.run.duration_s), human::length(doc.run.window_s));

@@ -23,7 +23,7 @@ pub(super) fn outside(blocks: &mut Vec<Block>, outside: Option<&Outside>) {
     let tone = if outside.failed > 0 { Tone::Warning } else { Tone::Plain };
     let failed = if outside.failed > 0 { format!("{} failed", outside.failed) } else { "none failed".to_owned() };
     let text = format!("{} more sent in warm-up and cooldown, ", human::count(outside.http_reqs));
-    blocks.push(Block::Fact("not in it", vec![Piece::plain(text), Piece::new(tone, failed)]));
+    blocks.push(Block::Fact("outside", vec![Piece::plain(text), Piece::new(tone, failed)]));
     let classes: Vec<_> = outside.failures.iter().map(|(class, n)| format!("{class}: {n}")).collect();
     if !classes.is_empty() {
         blocks.push(Block::Fact("", vec![Piece::new(tone, classes.join(", "))]));
