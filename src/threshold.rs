@@ -264,7 +264,7 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
     }
     if metric.is_global() {
         return Err(RuleError(format!(
-            "`{key}`: {name} belongs to no kind of request: expected it without a selector"
+            "`{key}`: {name} is not measured by kind of request: expected it without a selector"
         )));
     }
     Ok((metric, Some(request.to_owned())))
@@ -278,7 +278,7 @@ fn turn(key: &str, metric: Metric, turn: &str) -> Result<String, RuleError> {
     }
     if metric.is_global() {
         let name = metric.name();
-        return Err(RuleError(format!("`{key}`: {name} belongs to no turn: expected it without a selector")));
+        return Err(RuleError(format!("`{key}`: {name} is not measured by turn: expected it without a selector")));
     }
     Ok(format!("{TURN_PREFIX}{turn}"))
 }

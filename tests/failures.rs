@@ -102,7 +102,7 @@ fn case(class: Failure) -> Case {
         Failure::Http4xx => Case::Server(B::Status(404), true, "", "HTTP 404: {\"error\":{\"message\":\"on purpose\""),
         Failure::Http429 => Case::Server(B::Raw(LIMITED), true, "", "HTTP 429, retry-after 17: slow down"),
         Failure::Http5xx => Case::Server(B::Status(503), false, "", "HTTP 503: {\"error\""),
-        Failure::BadHttp => Case::Server(B::Garbage, false, "", "no HTTP/1.x status line: \\0\\u{16}"),
+        Failure::BadHttp => Case::Server(B::Garbage, false, "", "missing HTTP/1.x status line: \\0\\u{16}"),
         Failure::BadChunk => Case::Server(B::BadChunk, true, "", "broken chunked body"),
         Failure::BadWebsocket => Case::Special(no_websocket),
         Failure::BadSse => Case::Server(B::BadJson, true, "", "HTTP 200: {\"choices\": ["),

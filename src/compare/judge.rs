@@ -146,8 +146,8 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     if method == Method::Separation && gates > 1 {
         let percent = 100.0 * gates as f64 / rank::orders(base.len(), head.len());
         warnings.push(format!(
-            "{gates} gates on {}+{} runs are not corrected for multiple tests: up to {percent:.0} % of equal builds fail \
-             one, if runs differ by more than the limits; 5 runs per side allow the correction",
+            "{gates} gates on {}+{} runs are not corrected for multiple tests: up to {percent:.0} % of equal builds \
+             fail one, if runs differ by more than the limits; 5 runs per side allow the correction",
             base.len(),
             head.len()
         ));

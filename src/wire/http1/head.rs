@@ -19,7 +19,7 @@ pub(super) fn no_response(bytes: &[u8]) -> WireError {
     const TLS_ALERT: u8 = 21;
     WireError::BadHttp(match bytes {
         [TLS_ALERT, ..] => "a TLS alert; the server speaks TLS there, so https:// is expected",
-        _ => "no HTTP/1.x status line",
+        _ => "missing HTTP/1.x status line",
     })
 }
 

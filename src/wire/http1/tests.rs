@@ -358,7 +358,7 @@ fn lenient_where_the_standard_is() {
 
 #[test]
 fn garbage_is_refused_at_once() {
-    let no_status_line = WireError::BadHttp("no HTTP/1.x status line");
+    let no_status_line = WireError::BadHttp("missing HTTP/1.x status line");
     for bytes in ["SSH-2.0-OpenSSH\r\n", "HTTP/2 200\r\n\r\n", "<html>", "http/1.1 200 OK\r\n\r\n", "\u{16}\u{3}\u{1}"]
     {
         assert_eq!(refused(bytes), no_status_line, "{bytes}");
