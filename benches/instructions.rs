@@ -16,10 +16,10 @@ use std::hint::black_box;
 /// The pieces of work: a name, and what one item is.
 const WORKS: [(&str, &str); 8] = [
     ("gap", "token event recorded"),
-    ("record-plain", "plain answer recorded"),
+    ("record-plain", "plain response recorded"),
     ("record-stream", "stream recorded"),
     ("add", "second of a worker added"),
-    ("plain", "plain answer decoded and understood"),
+    ("plain", "plain response decoded and understood"),
     ("burst", "event decoded and understood, 103 in one read"),
     ("stream", "event decoded and understood, one a read"),
     ("stream-wire", "event decoded only, one a read"),

@@ -306,9 +306,9 @@ fn unfinished(summary: &Summary) -> Option<Hint> {
         return None;
     }
     let text = format!(
-        "{} ended with the terminal event but without the end of the response (the last chunk). They count as complete, their \
-         connections were not used again, and each user waited for the end for up to 250 ms, which is not \
-         part of any duration",
+        "{} ended with the terminal event but without the end of the response (the last chunk). They count as \
+         complete, their connections were not used again, and each user waited for the end for up to 250 ms, which is \
+         not part of any duration",
         plural(unfinished, "stream")
     );
     Some(UNFINISHED.seen(text))
