@@ -389,7 +389,7 @@ mod tests {
         for part in [
             "         2  0/0?",
             "         4   1/1 ",
-            "1 step undecided (marked ?): too little",
+            "1 step undecided (marked ?): too few",
             "2 steps undecided (marked ?): this machine was late",
             "ended after 1m30s (--max-time)",
         ] {
