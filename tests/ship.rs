@@ -206,7 +206,10 @@ fn a_release_waits_for_what_only_a_person_knows() {
         let output = script("scripts/ship/release.sh", &["--tag", &tag, "--out", &bench.path("out")]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(104), "{said}");
-        assert!(said.starts_with(&*String::from_utf8_lossy(&here.stderr)) && said.contains("fill it in"), "{said}");
+        assert!(
+            said.starts_with(&*String::from_utf8_lossy(&here.stderr)) && said.contains("fill in the values"),
+            "{said}"
+        );
         assert!(!Path::new(&bench.path("out")).exists());
     }
 }
