@@ -46,6 +46,8 @@ mkdir -p "$to"
 to=$(realpath -- "$to")
 cd -- "$root"
 
+# The graph of all platforms needs crates that a build for one of them does not download.
+cargo fetch --quiet --locked
 cargo about generate --locked --offline --fail "${features[@]}" --config scripts/ship/about.toml \
   --output-file "$to/THIRD-PARTY.txt" scripts/ship/about.hbs
 
