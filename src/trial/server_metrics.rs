@@ -433,7 +433,7 @@ mod tests {
             (1, Outcome::Success, 9, 900),
         ] {
             let end = Nanos::from_millis(took_ms);
-            tally.record(&Sample { outcome, bytes_sent, end, ..Sample::begun(kind, Nanos::ZERO) });
+            tally.record(&Sample { outcome, end, bytes_sent, ..Sample::begun(kind, Nanos::ZERO) });
         }
         let summary = Summary::new(&tally, &plan.mix.names(), Nanos::from_secs(1));
         let at = |n: u32| Report::read(format!("vllm:request_success_total {n}\n").as_bytes(), &[]);

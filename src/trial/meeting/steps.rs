@@ -140,7 +140,7 @@ impl Meeting {
         for news in self.news.try_iter() {
             match news {
                 News::Second(_) | News::Event(Event::Said(_)) => tell(news, viewers),
-                later => self.later.borrow_mut().push_back(later),
+                later @ News::Event(_) => self.later.borrow_mut().push_back(later),
             }
         }
     }
