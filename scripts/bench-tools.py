@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Holds the means that load testers report against a real vLLM's own.
+"""Compares the means that load testers report with a real vLLM's own.
 
 usage: scripts/bench-tools.py MODEL [OPTIONS]
 
 Starts vLLM with the model in the folder MODEL, and lets llmsim-blast, `vllm
 bench serve`, GuideLLM and AIPerf send the same load in turns: a closed loop of
 streamed chat completions with prompts of 50 tokens and responses of 64. Before
-and after each run, vLLM's /metrics is read. Printed is a Markdown section: each
-tool's mean TTFT, time between tokens and duration beside those that vLLM
-measured for the very requests of that tool, and by how much they differ. Tools
+and after each run, the script reads vLLM's /metrics. It prints a Markdown
+section: each tool's mean TTFT, time between tokens and duration beside those
+that vLLM measured for the very requests of that tool, and the difference. Tools
 that are not installed are skipped. Server and tools share all cores.
 
   --rounds N     number of rounds, 1 to 20 [3]
