@@ -73,11 +73,10 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     // A flag that chooses an API without WebSockets leaves the request out, so that no other
     // request has its name.
     let api = |name: &str| overrides! { api: flag("api", name) };
-    let error =
-        file(&row("auto"), &overrides! { api: flag("api", "openai-chat") }).expect_err("nothing is left").to_string();
+    let error = file(&row("auto"), &api("openai-chat")).expect_err("nothing is left").to_string();
     assert!(error.contains("applies to no request"), "{error}");
     let both = format!("{}[[requests]]\nname = \"plain\"\napi = \"auto\"\n", row("auto"));
-    let plan = file(&both, &overrides! { api: flag("api", "openai-chat") }).expect("fine");
+    let plan = file(&both, &api("openai-chat")).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["plain"]);
     // The server with this API may not have WebSockets.
     let plan = file(&both, &api("openai-responses")).expect("fine");
@@ -109,14 +108,15 @@ fn a_profile_may_say_what_a_server_need_not_have() {
 /// A built-in profile asks them of the simulator only, since another server need not have them.
 #[test]
 fn endpoints_that_a_file_names_are_asked_of_any_server() {
+    let api = overrides! { api: flag("api", "openai-chat") };
     let models = "[[requests]]\nname = \"models\"\napi = \"models\"\n";
-    let plan = file(&format!("{FLAT}{CHAT}{models}"), &overrides! { api: flag("api", "openai-chat") }).expect("fine");
+    let plan = file(&format!("{FLAT}{CHAT}{models}"), &api).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["chat", "models"]);
     let path = overrides! { path: flag("path", "/x/chat") };
     let plan = file(&format!("{FLAT}{CHAT}{models}"), &path).expect("a path is of requests that generate");
     let paths: Vec<_> = plan.mix.kinds.iter().map(|kind| kind.path.as_str()).collect();
     assert_eq!(paths, ["/x/chat", "/openai/v1/models"]);
-    let plan = run("smoke", &overrides! { api: flag("api", "openai-chat") }).expect("fine").plan;
+    let plan = run("smoke", &api).expect("fine").plan;
     assert!(plan.mix.kinds.iter().all(|kind| kind.api == Api::OpenaiChat), "{:?}", names(&plan.mix.kinds));
 }
 
