@@ -235,6 +235,16 @@ fn a_taken_port_is_an_error_with_its_own_exit_code() {
 }
 
 #[test]
+fn a_signal_ends_it_as_it_ends_serve() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let running = start(&["origin", "--port", "0"], &[]);
+        running.wait_for_stdout("origin on", SOON);
+        running.signal(signal);
+        assert_eq!(running.finish(2 * SOON).code, Some(0), "{signal}");
+    }
+}
+
+#[test]
 fn the_short_self_test_runs_through_and_keeps_its_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("self-test.json");

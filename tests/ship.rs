@@ -139,6 +139,10 @@ fn wrong_arguments_are_refused() {
     for (path, args) in [
         ("scripts/ship/build.sh", &["--target", "x86_64-pc-windows-msvc"][..]),
         ("scripts/ship/build.sh", &["--out"]),
+        ("scripts/ship/build.sh", &["--profile", "nothing"]),
+        ("scripts/ship/build.sh", &["--profile", &binary, "--instrument"]),
+        ("scripts/ship/train.sh", &["--target", "sparc-unknown-linux-gnu"]),
+        ("scripts/ship/train.sh", &["--out"]),
         ("scripts/ship/extras.sh", &["--binary", "nothing", &out]),
         ("scripts/ship/tarball.sh", &["--binary", &binary, "--target", "x", "--out", &out]),
         ("scripts/ship/deb.sh", &["--binary", &out]),
@@ -151,7 +155,9 @@ fn wrong_arguments_are_refused() {
         ("scripts/ship/release.sh", &["--tag", "v0.0.0"]),
         ("scripts/ship/ready.sh", &["--root", &out]),
         ("scripts/ship/collect.sh", &[&out, &out]),
+        ("scripts/ship/release.sh", &["--profile", "nothing"]),
         ("scripts/ship/reproduce.sh", &["--nothing"]),
+        ("scripts/ship/reproduce.sh", &["--profile", "nothing"]),
         ("scripts/fuzz.sh", &["nothing"]),
         ("scripts/fuzz.sh", &["--seconds", "0"]),
     ] {

@@ -5,7 +5,7 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: scripts/ship/build.sh [--target TRIPLE] [--client] [--plain] [--out DIR]
+usage: scripts/ship/build.sh [OPTIONS]
 
 Builds with the profile `dist` and prints the path of a static binary, which
 needs no file of the system. Its debug information is beside it, in
@@ -15,6 +15,11 @@ llmsim-blast.debug. Folders and dates of this machine are kept out of both.
                    is slow [this machine's, with gnu]
   --client         build the client alone, without the simulator
   --plain          without the list of dependencies, which needs cargo-auditable
+  --profile FILE   optimise for the load that train.sh has recorded in FILE. The
+                   same file gives the same bytes. --client and --plain must be
+                   those of train.sh
+  --instrument     build the binary that train.sh needs: slow, and it writes what
+                   it does into files as LLVM_PROFILE_FILE says
   --out DIR        folder of the result [target/ship]
   -h, --help       print this help
 
@@ -29,7 +34,7 @@ END
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-target='' auditable=true features=()
+target='' auditable=true features=() profile='' instrument=false
 while [[ $# -gt 0 ]]; do
   case "$1" in
     --target)
@@ -40,6 +45,13 @@ while [[ $# -gt 0 ]]; do
       out=$(value "$@")
       shift
       ;;
+    --profile)
+      profile=$(value "$@")
+      [[ -f $profile ]] || die 104 "invalid value '$profile' for --profile: expected a file that train.sh has written"
+      profile=$(realpath -- "$profile")
+      shift
+      ;;
+    --instrument) instrument=true ;;
     --client) features=(--no-default-features) ;;
     --plain) auditable=false ;;
     -h | --help)
@@ -50,6 +62,7 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
+[[ -z $profile ]] || ! $instrument || die 104 "--profile and --instrument exclude each other"
 need cargo rustc cc objcopy strip
 sysroot=$(rustc --print sysroot)
 [[ -n $target ]] || target=$(triple gnu)
@@ -89,6 +102,8 @@ else
   # rustc ships a linker for every machine.
   flags+=(-C linker=rust-lld)
 fi
+[[ -z $profile ]] || flags+=("-Cprofile-use=$profile")
+! $instrument || flags+=(-Cprofile-generate)
 encoded=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
 
 command=(build)
@@ -112,6 +127,5 @@ cp -- "$build/$target/dist/llmsim-blast" "$bin.built"
 rm -- "$bin.built"
 chmod 0755 "$bin"
 chmod 0644 "$bin.debug"
-echo "$target" > "$out/target"
 echo "$bin: $(stat -c %s "$bin") bytes, SHA-256 $(sha256sum "$bin" | cut -d ' ' -f 1)" >&2
 echo "$bin"

@@ -52,3 +52,34 @@ need_target() {
   [[ $1 =~ ^[a-z0-9_]+-unknown-linux-(musl|gnu)$ ]] ||
     die 104 "invalid value '$1' for --target: expected MACHINE-unknown-linux-musl or MACHINE-unknown-linux-gnu"
 }
+
+# The servers that `serve` has started.
+servers=()
+
+# Stops the servers and removes the folder $work. For a trap at the end of a script that uses them.
+end() {
+  ((${#servers[@]} == 0)) || kill -- "${servers[@]}" 2>/dev/null || true
+  rm -rf -- "${work:?}"
+}
+
+# Starts server.py, with a certificate and a key for TLS, and sets port.
+serve() {
+  python3 -B "$root/scripts/ship/server.py" "$work/port" "$@" &
+  servers+=($!)
+  for _ in $(seq 100); do
+    [[ ! -s $work/port ]] || break
+    sleep 0.1
+  done
+  # shellcheck disable=SC2034
+  port=$(<"$work/port")
+  rm "$work/port"
+}
+
+# Makes a certificate for localhost in the folder $1: cert.pem and key.pem, and ca.pem to trust.
+make_certificate() {
+  local ec=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+  openssl req -x509 "${ec[@]}" -days 2 -subj /CN=check-ca -keyout "$1/ca.key" -out "$1/ca.pem" &&
+    openssl req "${ec[@]}" -subj /CN=localhost -keyout "$1/key.pem" -out "$1/request.pem" &&
+    openssl x509 -req -in "$1/request.pem" -CA "$1/ca.pem" -CAkey "$1/ca.key" -CAcreateserial -days 2 \
+      -extfile <(echo subjectAltName=DNS:localhost) -out "$1/cert.pem"
+}

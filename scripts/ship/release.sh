@@ -5,16 +5,19 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: scripts/ship/release.sh [--target TRIPLE] [--tag TAG] [--out DIR]
+usage: scripts/ship/release.sh [OPTIONS]
 
-Builds the binary, runs it in an empty root, and packs the archive, the debug
-information, the .deb, the image, licences and bill of materials into DIR, with
-their sums in DIR/SHA256SUMS. `tools.sh` installs what it needs.
+Records a profile of the load, builds the binary with it, runs it in an empty
+root, and packs the archive, the debug information, the .deb, the image,
+licences, bill of materials and the profile into DIR, with their sums in
+DIR/SHA256SUMS. `tools.sh` installs what it needs.
 
 Without --tag this is a trial. A release with --tag is refused until a person
 has filled in what `ready.sh` names, such as the repository and the maintainer.
 
   --target TRIPLE  target of the build [see build.sh --help]
+  --profile FILE   what train.sh has recorded, in place of a new record. A target
+                   that does not run here is built without one
   --tag TAG        the tag of the release, which must be v and the version
   --out DIR        folder of the result [target/ship]
   -h, --help       print this help
@@ -28,11 +31,16 @@ END
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 here=$root/scripts/ship
 
-target='' tag=''
+target='' tag='' profile=''
 while [[ $# -gt 0 ]]; do
   case "$1" in
     --target)
       target=$(value "$@")
+      shift
+      ;;
+    --profile)
+      profile=$(value "$@")
+      [[ -f $profile ]] || die 104 "invalid value '$profile' for --profile: expected a file that train.sh has written"
       shift
       ;;
     --tag)
@@ -68,10 +76,23 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 step() { printf '\n=== %s\n' "$*" >&2; }
 
-step "Binary"
-bin=$("$here/build.sh" ${target:+--target "$target"} --out "$work/bin")
-target=$(<"$work/bin/target")
+target=${target:-$(triple gnu)}
+need_target "$target"
 machine=${target%%-*}
+recorded=$out/llmsim-blast-$version-$target.profdata
+if [[ -n $profile ]]; then
+  [[ $profile -ef $recorded ]] || cp -- "$profile" "$recorded"
+elif [[ $machine == "$(uname -m)" ]]; then
+  step "Profile"
+  "$here/train.sh" --target "$target" --out "$recorded"
+else
+  rm -f -- "$recorded"
+  echo "release.sh: a binary for $target does not run here, so it is built without a profile" >&2
+fi
+step "Binary"
+optimise=()
+[[ ! -f $recorded ]] || optimise=(--profile "$recorded")
+bin=$("$here/build.sh" --target "$target" "${optimise[@]}" --out "$work/bin")
 case "$machine" in
   x86_64) arch=amd64 ;;
   aarch64) arch=arm64 ;;

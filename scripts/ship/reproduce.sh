@@ -11,9 +11,11 @@ Clones the commit of this checkout into two folders with names of different
 lengths, builds each with build.sh and a target folder of its own, and compares
 the SHA-256 of the binaries. This takes twice as long as a build.
 
-  --first FILE  a binary that build.sh has made of this commit before, in place
-                of the first of the two builds
-  -h, --help    print this help
+  --first FILE    a binary that build.sh has made of this commit before, in
+                  place of the first of the two builds
+  --profile FILE  what train.sh has recorded, with which both are built. Two
+                  trainings give different binaries
+  -h, --help      print this help
 
 Exit codes: 0 the same bytes, 99 they differ, 104 invalid arguments, or else
 that of build.sh.
@@ -33,7 +35,14 @@ while [[ $# -gt 0 ]]; do
       ;;
     --client | --plain) options+=("$1") ;;
     --target)
-      options+=("$1" "$(value "$@")")
+      target=$(value "$@")
+      options+=("$1" "$target")
+      shift
+      ;;
+    --profile)
+      profile=$(value "$@")
+      [[ -f $profile ]] || die 104 "invalid value '$profile' for --profile: expected a file that train.sh has written"
+      options+=("$1" "$(realpath -- "$profile")")
       shift
       ;;
     -h | --help)

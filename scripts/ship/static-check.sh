@@ -35,11 +35,6 @@ esac
 need openssl python3 readelf chroot
 
 work=$(mktemp -d)
-servers=()
-end() {
-  ((${#servers[@]} == 0)) || kill -- "${servers[@]}" 2>/dev/null || true
-  rm -rf -- "$work"
-}
 trap end EXIT
 fail() {
   [[ ! -s $work/said ]] || cat "$work/said" >&2
@@ -65,37 +60,6 @@ said "$(head -n 1 "$work/said") runs in an empty root"
 # Without /etc/hosts, localhost does not resolve. Containers have this file.
 echo '127.0.0.1 localhost' > "$work/root/etc/hosts"
 
-cat > "$work/server.py" <<'END'
-import http.server, json, ssl, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        message = {"role": "assistant", "content": "one two"}
-        body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m",
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
-        body = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-if len(sys.argv) > 2:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(sys.argv[2], sys.argv[3])
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-with open(sys.argv[1], "w") as file:
-    file.write(f"{server.server_address[1]}\n")
-server.serve_forever()
-END
 cat > "$work/root/check.toml" <<'END'
 description = "ten plain requests"
 executor = "per-vu-iterations"
@@ -109,24 +73,8 @@ api = "openai-chat"
 [thresholds]
 http_req_failed = ["rate<0.01"]
 END
-{
-  ec=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
-  openssl req -x509 "${ec[@]}" -days 2 -subj /CN=check-ca -keyout "$work/ca.key" -out "$work/root/ca.pem" &&
-    openssl req "${ec[@]}" -subj /CN=localhost -keyout "$work/key.pem" -out "$work/request.pem" &&
-    openssl x509 -req -in "$work/request.pem" -CA "$work/root/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
-      -extfile <(echo subjectAltName=DNS:localhost) -out "$work/cert.pem"
-} >"$work/said" 2>&1 || fail "openssl could not make a certificate"
-# Starts a server, and sets port.
-serve() {
-  python3 "$work/server.py" "$work/port" "$@" &
-  servers+=($!)
-  for _ in $(seq 100); do
-    [[ ! -s $work/port ]] || break
-    sleep 0.1
-  done
-  port=$(<"$work/port")
-  rm "$work/port"
-}
+make_certificate "$work" >"$work/said" 2>&1 || fail "openssl could not make a certificate"
+cp -- "$work/ca.pem" "$work/root/"
 serve
 inside /check.toml --no-probe --target-url "http://localhost:$port" || fail "plain load fails"
 said "it resolves localhost and sends load"

@@ -8,12 +8,14 @@ usage() {
 usage: scripts/ship/tools.sh [NAME…]
 
 Installs cargo-auditable, cargo-deb, cargo-about and cargo-cyclonedx from the
-crate registry, or the given ones. A program that is already installed in the
-right version is left alone. Each takes minutes to build.
+crate registry, and llvm-tools by rustup, or the given ones. A program that is
+already installed in the right version is left alone. Each crate takes minutes
+to build.
 
   -h, --help   print this help
 
-Exit codes: 0 installed, 104 invalid arguments, or else cargo's.
+Exit codes: 0 installed, 104 invalid arguments, 107 rustup is missing, or else
+that of cargo or rustup.
 END
 }
 
@@ -42,6 +44,7 @@ while [[ $# -gt 0 ]]; do
       usage
       exit 0
       ;;
+    llvm-tools) names+=("$1") ;;
     *)
       [[ -n ${versions[$1]-} ]] || die 104 "unknown program '$1': see --help"
       names+=("$1")
@@ -49,10 +52,17 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-((${#names[@]} > 0)) || mapfile -t names < <(printf '%s\n' "${!versions[@]}" | sort)
+((${#names[@]} > 0)) || mapfile -t names < <(printf '%s\n' "${!versions[@]}" llvm-tools | sort)
 need cargo
 installed=$(cargo install --list)
 for name in "${names[@]}"; do
+  if [[ $name == llvm-tools ]]; then
+    # train.sh needs the llvm-profdata of this compiler.
+    need rustup
+    rustup --quiet component add llvm-tools
+    echo "llvm-tools of $(rustc --version)"
+    continue
+  fi
   wanted=${versions[$name]}
   grep -q "^$name v$wanted:" <<< "$installed" ||
     cargo install --quiet --locked --force --version "$wanted" "${options[$name]}" "$name"

@@ -7,12 +7,13 @@ use crate::host::limits;
 use crate::{origin, server};
 use std::io::Write;
 
-/// Serves until the process ends.
+/// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &OriginArgs, out: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let addr = server::listen::listen_address(&args.host, args.port)?;
     // One connection takes one descriptor. An origin with a low limit is still useful.
     let _ = limits::raise_nofile(0);
-    match origin::serve(addr, args.spin, &mut |line| {
+    origin::serve(addr, args.spin, &mut |line| {
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-    })? {}
+    })?;
+    Ok(ExitClass::Success)
 }

@@ -44,7 +44,6 @@ mod record;
 mod request;
 mod server;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
@@ -58,14 +57,14 @@ pub enum OriginError {
         /// The error of the system.
         source: io::Error,
     },
-    /// It cannot wait for its sockets.
+    /// It cannot wait for its sockets or signals.
     #[error("the origin cannot wait for its sockets: {0}")]
     Poll(#[from] io::Error),
 }
 
-/// Serves on `addr` until the process ends. With `spin`, the last part of every wait polls the
+/// Serves on `addr` until SIGINT or SIGTERM. With `spin`, the last part of every wait polls the
 /// clock: more exact by some 20 µs, at the price of most of a core. `announce` gets one line with
 /// the URL before the first connection is accepted.
-pub fn serve(addr: SocketAddr, spin: bool, announce: &mut dyn FnMut(&str)) -> Result<Infallible, OriginError> {
+pub fn serve(addr: SocketAddr, spin: bool, announce: &mut dyn FnMut(&str)) -> Result<(), OriginError> {
     server::Server::listen(addr, spin, announce)?.run().map_err(OriginError::Poll)
 }

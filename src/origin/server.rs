@@ -9,11 +9,13 @@ use super::{OriginError, clock};
 use crate::units::Nanos;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 
 const READ_BYTES: usize = 64 * 1024;
 /// Sockets that one poll may report.
@@ -33,6 +35,7 @@ const BACKLOG: i32 = 4096;
 /// The listener's token. Connections use tokens from 0 on.
 const LISTENER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
+const SIGNALS: Token = Token(usize::MAX - 2);
 
 /// The next event of a connection's stream: due time, slot, generation.
 type Due = Reverse<(Nanos, u32, u32)>;
@@ -40,6 +43,8 @@ type Due = Reverse<(Nanos, u32, u32)>;
 #[derive(Debug)]
 pub(super) struct Server {
     poll: Poll,
+    /// Becomes readable with a signal that ends the origin.
+    _signals: mio::net::UnixStream,
     work: Work,
 }
 
@@ -70,6 +75,7 @@ impl Server {
         let registry = poll.registry().try_clone()?;
         registry.register(&mut listener, LISTENER, Interest::READABLE)?;
         let alarm = Alarm::new(&registry, ALARM, spin)?;
+        let signals = signals(&registry)?;
         announce(&format!("origin on http://{addr}"));
         let mut record = Record::default();
         record.reset(clock::now(), clock::cpu_time());
@@ -87,11 +93,11 @@ impl Server {
             record,
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
         };
-        Ok(Self { poll, work })
+        Ok(Self { poll, _signals: signals, work })
     }
 
-    /// Serves until the poll fails.
-    pub(super) fn run(mut self) -> io::Result<Infallible> {
+    /// Serves until a signal arrives or the poll fails.
+    pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(READY_PER_POLL);
         loop {
             let next = self.work.write_due();
@@ -105,6 +111,7 @@ impl Server {
                 match event.token() {
                     LISTENER => self.work.accept = true,
                     ALARM => {}
+                    SIGNALS => return Ok(()),
                     token => self.work.serve(token, event),
                 }
             }
@@ -371,6 +378,17 @@ fn freeze(length: Nanos) {
 fn token(slot: u32, generation: u32) -> Token {
     Token((generation as usize) << 32 | slot as usize)
 }
+/// Makes SIGINT and SIGTERM events of the poll. A signal between two polls is not lost.
+fn signals(registry: &Registry) -> io::Result<mio::net::UnixStream> {
+    let (receiver, sender) = UnixStream::pair()?;
+    receiver.set_nonblocking(true)?;
+    pipe::register(SIGINT, sender.try_clone()?)?;
+    pipe::register(SIGTERM, sender)?;
+    let mut receiver = mio::net::UnixStream::from_std(receiver);
+    registry.register(&mut receiver, SIGNALS, Interest::READABLE)?;
+    Ok(receiver)
+}
+
 /// Returns a listener with a queue for a thousand simultaneous clients. The usual queue of 128 to
 /// 1,024 drops the rest, and the client's kernel retries only after a second.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {

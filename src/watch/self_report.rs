@@ -106,8 +106,8 @@ const SERVERS: [Names; 6] = [
             (PromptTokens, &["tgi_request_input_length_sum"]),
             (OutputTokens, &["tgi_request_generated_tokens_sum"]),
             (Requests, &["tgi_request_success"]),
-            (ItlSum, &["tgi_request_mean_time_per_token_duration_sum"]),
-            (ItlCount, &["tgi_request_mean_time_per_token_duration_count"]),
+            // tgi_request_mean_time_per_token_duration is no time between tokens: each request adds
+            // one value, its inference with the prefill over its tokens.
             (EndToEndSum, &["tgi_request_duration_sum"]),
             (EndToEndCount, &["tgi_request_duration_count"]),
         ],

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Records which code a load uses often, so that build.sh can optimise for it (PGO).
+
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+usage: scripts/ship/train.sh [OPTIONS]
+
+Builds an instrumented binary, sends load with it to the origin, to a server
+with TLS and to the simulator, and writes what was counted to FILE, for build.sh
+--profile FILE. Two runs give slightly different counts, and so different
+binaries: keep FILE to build the same bytes again. It needs llvm-profdata
+(rustup component add llvm-tools), openssl and python3. Load goes to loopback
+only. The build takes minutes, and the load one more.
+
+  --target TRIPLE  target of the build, which must run here [see build.sh --help]
+  --client         train the client alone, without the simulator
+  --plain          without cargo-auditable, with which our functions have other
+                   names
+  --out FILE       the result [target/ship/llmsim-blast.profdata]
+  -h, --help       print this help
+
+cargo's own folder is CARGO_TARGET_DIR, as usual.
+
+Exit codes: 0 written, 99 a load failed, 104 invalid arguments, 107 a program
+is missing, or else that of build.sh.
+END
+}
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+to='' options=() simulator=true
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    --client)
+      options+=("$1")
+      simulator=false
+      ;;
+    --plain) options+=("$1") ;;
+    --target)
+      target=$(value "$@")
+      need_target "$target"
+      [[ $target == "$(uname -m)"-* ]] ||
+        die 104 "a binary for $target does not run on this machine: train on one of its kind"
+      options+=("$1" "$target")
+      shift
+      ;;
+    --out)
+      to=$(value "$@")
+      shift
+      ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *) die 104 "unknown argument '$1': see --help" ;;
+  esac
+  shift
+done
+to=${to:-$out/llmsim-blast.profdata}
+need rustc openssl python3
+# The version must be that of the compiler's LLVM.
+merge=$(rustc --print sysroot)/lib/rustlib/$(triple gnu)/bin/llvm-profdata
+[[ -x $merge ]] || die 107 "llvm-profdata is required, and is not installed: run rustup component add llvm-tools"
+
+work=$(mktemp -d)
+trap end EXIT
+bin=$("$root/scripts/ship/build.sh" --instrument "${options[@]}" --out "$work/bin")
+
+# A file for each process, written at its end.
+export LLVM_PROFILE_FILE="$work/counts/%p.profraw"
+while read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(LLMSIM_BLAST_|K6_)' || true)
+
+# Runs llmsim-blast for at most two minutes. A missed threshold is no reason to stop.
+blast() {
+  local code=0
+  timeout 120 "$bin" "$@" --quiet --output "$work/result.json" >"$work/said" 2>&1 </dev/null || code=$?
+  [[ $code -eq 0 || $code -eq 99 ]] || { cat "$work/said" >&2 && die 99 "llmsim-blast $1 ended with $code"; }
+  sed -n '1s/^/train.sh: /p' "$work/said" >&2
+}
+
+# ---- the origin: all that an engine does --------------------------------------------------------
+
+"$bin" origin --port 0 >"$work/origin" &
+servers+=($!)
+for _ in $(seq 100); do
+  [[ ! -s $work/origin ]] || break
+  sleep 0.1
+done
+origin=$(sed -n 's/^origin on //p' "$work/origin")
+[[ -n $origin ]] || die 99 "the origin did not start"
+
+# A profile of N requests by VUS users: load NAME VUS N PATH STREAM.
+load() {
+  cat > "$work/$1.toml" <<END
+executor = "shared-iterations"
+vus = $2
+iterations = $3
+max_duration = "60s"
+
+[[requests]]
+name = "$1"
+api = "openai-chat"
+stream = $5
+model = "gpt-4o"
+path = "$4"
+
+[slo]
+http_req_duration = "<1s"
+
+[thresholds]
+http_req_failed = ["rate==0"]
+END
+}
+load plain 64 100000 /plain false
+blast "$work/plain.toml" --no-server --workers 1 --target-url "$origin"
+load burst 64 20000 "/burst?tokens=34" true
+blast "$work/burst.toml" --no-server --workers 1 --target-url "$origin"
+load stream 500 1500 "/stream?ttft=50ms&gap=20ms&tokens=100&spread=true" true
+blast "$work/stream.toml" --no-server --workers 1 --target-url "$origin"
+blast load --rate 500 --vus 800 --duration 5s --no-server --workers 1 --target-url "$origin" --requests "$work/requests.csv"
+
+# ---- TLS ----------------------------------------------------------------------------------------
+
+make_certificate "$work" >"$work/said" 2>&1 || { cat "$work/said" >&2 && die 99 "openssl could not make a certificate"; }
+serve "$work/cert.pem" "$work/key.pem"
+load tls 8 2000 /v1/chat/completions false
+blast "$work/tls.toml" --no-probe --no-server --workers 1 --target-url "https://localhost:$port" --cacert "$work/ca.pem"
+load tls-stream 8 1000 /v1/chat/completions true
+blast "$work/tls-stream.toml" --no-probe --no-server --workers 1 --target-url "https://localhost:$port" \
+  --cacert "$work/ca.pem"
+
+# ---- the simulator, and every API ---------------------------------------------------------------
+
+if $simulator; then
+  blast all-apis --vus 20 --duration 10s
+  blast high-concurrency --vus 200 --duration 10s
+fi
+
+kill -- "${servers[@]}"
+wait -- "${servers[@]}" || true
+servers=()
+mkdir -p "$(dirname -- "$to")"
+"$merge" merge --sparse -o "$to" "$work"/counts/*.profraw
+echo "$to: $(stat -c %s "$to") bytes" >&2
+echo "$to"
