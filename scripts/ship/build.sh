@@ -15,11 +15,11 @@ llmsim-blast.debug. Folders and dates of this machine are kept out of both.
                    is slow [this machine's, with gnu]
   --client         build the client alone, without the simulator
   --plain          without the list of dependencies, which needs cargo-auditable
-  --profile FILE   optimise for the load that train.sh has recorded in FILE. The
-                   same file gives the same bytes. --client and --plain must be
-                   those of train.sh
-  --instrument     build the binary that train.sh needs: slow, and it writes what
-                   it does into files as LLVM_PROFILE_FILE says
+  --profile FILE   optimise for the load that train.sh has recorded in FILE
+                   (PGO). The same file gives the same bytes. --client and
+                   --plain must be those of train.sh
+  --instrument     build the binary that train.sh needs. It counts how often its
+                   code runs, and is slow
   --out DIR        folder of the result [target/ship]
   -h, --help       print this help
 

@@ -3,7 +3,8 @@
 
 usage: server.py PORT_FILE [CERTIFICATE KEY]
 
-Listens on a free port of 127.0.0.1 and writes the port to PORT_FILE. Stopped by a signal.
+Listens on a free port of 127.0.0.1, writes the port to PORT_FILE, and serves
+until a signal.
 """
 import http.server
 import json

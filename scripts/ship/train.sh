@@ -14,10 +14,9 @@ binaries: keep FILE to build the same bytes again. It needs llvm-profdata
 (rustup component add llvm-tools), openssl and python3. Load goes to loopback
 only. The build takes minutes, and the load one more.
 
-  --target TRIPLE  target of the build, which must run here [see build.sh --help]
+  --target TRIPLE  target of the build, which must run here [as in build.sh]
   --client         train the client alone, without the simulator
-  --plain          without cargo-auditable, with which our functions have other
-                   names
+  --plain          without cargo-auditable, which changes the names of functions
   --out FILE       the result [target/ship/llmsim-blast.profdata]
   -h, --help       print this help
 
@@ -120,11 +119,12 @@ load burst 64 20000 "/burst?tokens=34" true
 blast "$work/burst.toml" --no-server --workers 1 --target-url "$origin"
 load stream 500 1500 "/stream?ttft=50ms&gap=20ms&tokens=100&spread=true" true
 blast "$work/stream.toml" --no-server --workers 1 --target-url "$origin"
-blast load --rate 500 --vus 800 --duration 5s --no-server --workers 1 --target-url "$origin" --requests "$work/requests.csv"
+blast load --rate 500 --vus 800 --duration 5s --no-server --workers 1 --target-url "$origin" \
+  --requests "$work/requests.csv"
 
 # ---- TLS ----------------------------------------------------------------------------------------
 
-make_certificate "$work" >"$work/said" 2>&1 || { cat "$work/said" >&2 && die 99 "openssl could not make a certificate"; }
+make_certificate "$work" 2>"$work/said" || { cat "$work/said" >&2 && die 99 "openssl could not make a certificate"; }
 serve "$work/cert.pem" "$work/key.pem"
 load tls 8 2000 /v1/chat/completions false
 blast "$work/tls.toml" --no-probe --no-server --workers 1 --target-url "https://localhost:$port" --cacert "$work/ca.pem"

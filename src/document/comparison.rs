@@ -179,7 +179,7 @@ fn incomplete(document: &Document) -> Option<String> {
         Conclusion::Interrupted => Some("run.interrupted: it was stopped by a signal".to_owned()),
         Conclusion::Incomplete => Some("run.incomplete: a shard of it was lost".to_owned()),
         Conclusion::ServerDied => Some("target.server.died: the server ended by itself".to_owned()),
-        Conclusion::NoData => Some("metrics.http_req_failed: not one request succeeded".to_owned()),
+        Conclusion::NoData => Some("metrics.http_req_failed: no request succeeded".to_owned()),
         Conclusion::Pass | Conclusion::Partial | Conclusion::Shard | Conclusion::Fail | Conclusion::Invalid => {
             document.run.stop_reason.as_ref().map(|reason| format!("run.stop_reason: it ended early ({reason})"))
         }

@@ -232,7 +232,7 @@ impl Verdict {
             }
             Conclusion::Interrupted => "the numbers cover only the part that ran".to_owned(),
             Conclusion::Incomplete => "a shard was lost, and the numbers cover only the part that ran".to_owned(),
-            Conclusion::NoData => "not one request succeeded".to_owned(),
+            Conclusion::NoData => "no request succeeded".to_owned(),
             Conclusion::ServerDied => "the server ended by itself".to_owned(),
             Conclusion::Invalid => "the client was at its limit, and --fail-on-invalid was given".to_owned(),
             Conclusion::Internal => "this tool's own numbers do not add up; please report it".to_owned(),

@@ -170,7 +170,7 @@ fn what_is_no_whole_run_says_why() {
     for (sort, document) in all_sorts() {
         let expected = match sort {
             "interrupted" => "stopped by a signal",
-            "dead server" | "nothing at all" => "not one request succeeded",
+            "dead server" | "nothing at all" => "no request succeeded",
             _ => "",
         };
         assert!(why(&document).contains(expected), "{sort}: {}", why(&document));

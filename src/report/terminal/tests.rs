@@ -44,7 +44,7 @@ fn the_first_line_is_the_verdict() {
         ("fail", "FAIL ✗  load: 1 of 2 thresholds did not hold"),
         ("no data for a threshold", "FAIL ✗  load: 1 of 2 thresholds did not hold"),
         ("interrupted", "INTERRUPTED  load: "),
-        ("dead server", "NO DATA  load: not one request succeeded"),
+        ("dead server", "NO DATA  load: no request succeeded"),
         ("nothing at all", "NO DATA  load: "),
         ("remote target without thresholds", "PASS ✓  load: no thresholds were set"),
     ] {
