@@ -17,7 +17,8 @@ output.
 
   --rounds N         number of rounds, 1 to 20 [3]
   --seconds S        length of a run, 1 to 60 [5; streams 8]
-  --only LIST        pieces of work: plain,stream,burst [all]
+  --only LIST        pieces of work: plain,stream,burst,https
+                     [plain,stream,burst]
   --clients LIST     clients: floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey
                      [all]
   --bin FILE         llmsim-blast binary [target/release/llmsim-blast, built if
@@ -33,6 +34,8 @@ The work:
   stream   1,000 concurrent streams, out of step, 100 token events each, one
            every 20 ms in a segment of its own
   burst    64 connections, a stream of 34 token events in a single segment
+  https    as plain, over TLS 1.3 with AES-256-GCM, from nginx with one worker;
+           needs nginx and openssl
 
 floor is a bare epoll loop in C that parses nothing. floor-1ms sleeps for 1 ms
 before each wait (streams only) and shows what batching wake-ups is worth.
@@ -56,6 +59,7 @@ note() {
 
 rounds=3
 seconds=
+works=plain,stream,burst,https
 only=plain,stream,burst
 clients=floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey
 bin=
@@ -91,7 +95,7 @@ while (($#)); do
   case $1 in
     --rounds) whole "$1" "$2" 1 20 && rounds=$2 ;;
     --seconds) whole "$1" "$2" 1 60 && seconds=$2 ;;
-    --only) among "$1" "$2" "$only" && only=$2 ;;
+    --only) among "$1" "$2" "$works" && only=$2 ;;
     --clients) among "$1" "$2" "$clients" && clients=$2 ;;
     --bin) bin=$2 ;;
     --server) server=$2 ;;
@@ -125,14 +129,20 @@ while read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(LLMSIM_BL
 
 work=$(mktemp -d)
 server_pid=
+nginx_pid=
 clean_up() {
   [[ -z $server_pid ]] || kill "$server_pid" 2>/dev/null || true
+  [[ -z $nginx_pid ]] || kill "$nginx_pid" 2>/dev/null || true
   rm -rf -- "$work"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+port=$(free_port)
 if [[ -n $server ]]; then
   read -ra server_command <<<"${server//\{port\}/$port}"
 else
@@ -141,10 +151,53 @@ fi
 taskset -c "$server_core" "${server_command[@]}" >"$work/server.log" 2>&1 &
 server_pid=$!
 
+# Starts nginx with TLS and the origin's response to /plain, and sets tls_port and nginx_pid.
+start_nginx() {
+  local body
+  for tool in nginx openssl curl; do
+    command -v "$tool" >/dev/null || die "https requires $tool: apt-get install nginx-light openssl curl"
+  done
+  body=$(curl --silent --fail --retry 5 --retry-connrefused --data '{}' "http://127.0.0.1:$port/plain") ||
+    die "the server does not respond to /plain: $(tail -n 1 "$work/server.log")"
+  [[ $body != *[\'\\$]* ]] || die "the response to /plain cannot be written into nginx's configuration"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 \
+    -keyout "$work/tls.key" -out "$work/tls.pem" 2>/dev/null
+  tls_port=$(free_port)
+  cat >"$work/nginx.conf" <<EOF
+daemon off;
+master_process off;
+pid $work/nginx.pid;
+error_log $work/nginx.log;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  keepalive_requests 100000000;
+  client_body_temp_path $work;
+  proxy_temp_path $work;
+  fastcgi_temp_path $work;
+  uwsgi_temp_path $work;
+  scgi_temp_path $work;
+  server {
+    listen 127.0.0.1:$tls_port ssl;
+    ssl_certificate $work/tls.pem;
+    ssl_certificate_key $work/tls.key;
+    ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_256_GCM_SHA384;
+    default_type application/json;
+    location / { return 200 '$body'; }
+  }
+}
+EOF
+  taskset -c "$server_core" nginx -c "$work/nginx.conf" -e "$work/nginx.log" &
+  nginx_pid=$!
+  curl --silent --fail --insecure --retry 5 --retry-connrefused --data '{}' -o /dev/null "https://127.0.0.1:$tls_port/" ||
+    die "nginx does not respond: $(tail -n 1 "$work/nginx.log")"
+}
+
 # ---- the work ------------------------------------------------------------------------------------
 
 tokens_of() {
-  case $1 in plain) echo 1 ;; stream) echo 100 ;; burst) echo 34 ;; esac
+  case $1 in plain | https) echo 1 ;; stream) echo 100 ;; burst) echo 34 ;; esac
 }
 
 connections_of() {
@@ -153,7 +206,7 @@ connections_of() {
 
 path_of() {
   case $1 in
-    plain) echo /plain ;;
+    plain | https) echo /plain ;;
     # Streams in step would arrive in bursts, which batch wake-ups for every client. Real streams do
     # not.
     stream) echo "/stream?ttft=50ms&gap=20ms&tokens=100&spread=true" ;;
@@ -176,7 +229,7 @@ turns_of() {
 # Writes the request as bytes, as a body and as a profile, and measures the length of the response.
 prepare() {
   local name=$1 stream body
-  [[ $name == plain ]] && stream=false || stream=true
+  [[ $name == plain || $name == https ]] && stream=false || stream=true
   body='{"model":"gpt-4o","messages":[{"role":"user","content":"Say hello."}],"stream":'$stream'}'
   printf '%s' "$body" >"$work/$name.body"
   printf 'POST %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
@@ -195,6 +248,8 @@ model = "gpt-4o"
 prompt = "Say hello."
 path = "$(path_of "$name")"
 EOF
+  # Over TLS no client is counted by bytes.
+  [[ $name != https ]] || { start_nginx && echo 0 >"$work/$name.bytes" && return; }
   python3 "$peers/answer.py" "$port" "$work/$name.request" >"$work/$name.bytes" ||
     die "the server does not respond to $(path_of "$name"): $(tail -n 1 "$work/server.log")"
 }
@@ -225,8 +280,10 @@ version_of() {
 
 # Sets `command`.
 command_for() {
-  local client=$1 name=$2 url connections length body
-  url=http://127.0.0.1:$port$(path_of "$name")
+  local client=$1 name=$2 base url connections length body
+  base=http://127.0.0.1:$port
+  [[ $name != https ]] || base=https://127.0.0.1:$tls_port
+  url=$base$(path_of "$name")
   connections=$(connections_of "$name")
   length=$(seconds_of "$name")
   body=$work/$name.body
@@ -240,8 +297,9 @@ command_for() {
       [[ $client == floor ]] || command+=(1000)
       ;;
     llmsim-blast)
-      command=("$bin" "$work/$name.toml" --target-url "http://127.0.0.1:$port" --no-server --workers 1 --no-pin --quiet
+      command=("$bin" "$work/$name.toml" --target-url "$base" --no-server --workers 1 --no-pin --quiet
         --output "$work/ours.json")
+      [[ $name != https ]] || command+=(--insecure)
       ;;
     wrk)
       command=(env "PEERS_BODY=$body" wrk -t 1 -c "$connections" -d "${length}s" --timeout 10s -s "$peers/count.lua" "$url")
@@ -250,7 +308,7 @@ command_for() {
       command=(h2load --h1 -t 1 -c "$connections" -D "$length" -d "$body" -H 'content-type: application/json' "$url")
       ;;
     oha)
-      command=(oha --no-tui --output-format json "${limit[@]}" -c "$connections" -m POST -T application/json -D "$body"
+      command=(oha --no-tui --insecure --output-format json "${limit[@]}" -c "$connections" -m POST -T application/json -D "$body"
         --disable-compression "$url")
       ;;
     hey)
@@ -308,7 +366,9 @@ EOF
 # Prints for how many ms the server has waited for its core so far; 0 if the kernel does not tell.
 server_waited() {
   local waited=0
-  [[ ! -r /proc/$server_pid/schedstat ]] || read -r _ waited _ <"/proc/$server_pid/schedstat"
+  local pid=$server_pid
+  [[ $1 != https ]] || pid=$nginx_pid
+  [[ ! -r /proc/$pid/schedstat ]] || read -r _ waited _ <"/proc/$pid/schedstat"
   echo $((waited / 1000000))
 }
 
@@ -318,7 +378,7 @@ run() {
   local -a command
   command_for "$client" "$name"
   # CPU time as the kernel reports it to wait4, with ms precision.
-  waited=$(server_waited)
+  waited=$(server_waited "$name")
   local TIMEFORMAT='%3U %3S %3R'
   { time taskset -c "$client_core" "${command[@]}" >"$work/out" 2>"$work/err" || echo $? >"$work/status"; } 2>"$work/time"
   if [[ -e $work/status ]]; then
@@ -326,7 +386,7 @@ run() {
     rm -- "$work/status"
     return
   fi
-  waited=$(($(server_waited) - waited))
+  waited=$(($(server_waited "$name") - waited))
   read -r user system wall <"$work/time"
   # Requests in flight at the end of the run are neither finished nor failed.
   if ! read -r kind number < <(count_of "$client" "$name"); then
@@ -385,7 +445,7 @@ for name in ${only//,/ }; do
   prepare "$name"
   for ((round = 1; round <= rounds; round++)); do
     for client in "${chosen[@]}"; do
-      [[ $client == floor-1ms && $name != stream ]] && continue
+      [[ $client == floor-1ms && $name != stream || $client == floor && $name == https ]] && continue
       kill -0 "$server_pid" 2>/dev/null || die "the server has exited: $(tail -n 1 "$work/server.log")"
       run "$client" "$name" "$round"
     done
@@ -401,6 +461,7 @@ cat <<EOF
 - Server: \`${server_command[0]##*/}${server_command[1]:+ ${server_command[1]}}\` on core $server_core; clients on core $client_core
 - Repeat: \`$asked\`
 EOF
+[[ -z $nginx_pid ]] || echo "- https: $(nginx -v 2>&1)"
 for client in "${chosen[@]}"; do
   # floor-1ms is the same program.
   [[ $client == floor-1ms ]] || echo "- $client: $(version_of "$client")"

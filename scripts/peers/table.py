@@ -12,6 +12,7 @@ WORK = {
     "plain": ("Plain requests: small JSON response, 64 connections", "request"),
     "stream": ("Streams: 1,000 at once, out of step, 50 events/s each, one event per segment", "event"),
     "burst": ("Bursts: 34 events in one segment, 64 connections", "response"),
+    "https": ("Plain requests over TLS 1.3, 64 connections, to nginx", "request"),
 }
 OURS, FLOOR = "llmsim-blast", "floor"
 
