@@ -378,6 +378,7 @@ fn freeze(length: Nanos) {
 fn token(slot: u32, generation: u32) -> Token {
     Token((generation as usize) << 32 | slot as usize)
 }
+
 /// Makes SIGINT and SIGTERM events of the poll. A signal between two polls is not lost.
 fn signals(registry: &Registry) -> io::Result<mio::net::UnixStream> {
     let (receiver, sender) = UnixStream::pair()?;
