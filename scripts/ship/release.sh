@@ -16,8 +16,8 @@ Without --tag this is a trial. A release with --tag is refused until a person
 has filled in what `ready.sh` names, such as the repository and the maintainer.
 
   --target TRIPLE  target of the build [see build.sh --help]
-  --profile FILE   what train.sh has recorded, in place of a new record. Without
-                   it, a target that does not run here is not optimised so
+  --profile FILE   a record of train.sh to use. By default, a new one is made,
+                   except for targets that do not run here: they have none
   --tag TAG        the tag of the release, which must be v and the version
   --out DIR        folder of the result [target/ship]
   -h, --help       print this help
