@@ -62,14 +62,20 @@ end() {
   rm -rf -- "${work:?}"
 }
 
+# Waits up to ten seconds until a server has written the file $1.
+await() {
+  for _ in $(seq 100); do
+    [[ ! -s $1 ]] || return 0
+    sleep 0.1
+  done
+  die 99 "a server did not start: it has not written $1"
+}
+
 # Starts server.py, with a certificate and a key for TLS, and sets port.
 serve() {
   python3 -B "$root/scripts/ship/server.py" "$work/port" "$@" &
   servers+=($!)
-  for _ in $(seq 100); do
-    [[ ! -s $work/port ]] || break
-    sleep 0.1
-  done
+  await "$work/port"
   # shellcheck disable=SC2034
   port=$(<"$work/port")
   rm "$work/port"

@@ -84,15 +84,12 @@ blast() {
 # ---- the origin: all that an engine does --------------------------------------------------------
 
 "$bin" origin --port 0 >"$work/origin" &
-servers+=($!)
-for _ in $(seq 100); do
-  [[ ! -s $work/origin ]] || break
-  sleep 0.1
-done
-origin=$(sed -n 's/^origin on //p' "$work/origin")
-[[ -n $origin ]] || die 99 "the origin did not start"
+origin=$!
+servers+=("$origin")
+await "$work/origin"
+to_origin=(--target-url "$(sed -n 's/^origin on //p' "$work/origin")" --no-server --workers 1)
 
-# A profile of N requests by VUS users: load NAME VUS N PATH STREAM.
+# Sends N requests by VUS users: load NAME VUS N PATH STREAM FLAGS…
 load() {
   cat > "$work/$1.toml" <<END
 executor = "shared-iterations"
@@ -110,25 +107,20 @@ path = "$4"
 [slo]
 http_req_duration = "<1s"
 END
+  blast "$work/$1.toml" "${@:6}"
 }
-load plain 64 100000 /plain false
-blast "$work/plain.toml" --no-server --workers 1 --target-url "$origin"
-load burst 64 20000 "/burst?tokens=34" true
-blast "$work/burst.toml" --no-server --workers 1 --target-url "$origin"
-load stream 500 1500 "/stream?ttft=50ms&gap=20ms&tokens=100&spread=true" true
-blast "$work/stream.toml" --no-server --workers 1 --target-url "$origin"
-blast load --rate 500 --vus 800 --duration 5s --no-server --workers 1 --target-url "$origin" \
-  --requests "$work/requests.csv"
+load plain 64 100000 /plain false "${to_origin[@]}"
+load burst 64 20000 "/burst?tokens=34" true "${to_origin[@]}"
+load stream 500 1500 "/stream?ttft=50ms&gap=20ms&tokens=100&spread=true" true "${to_origin[@]}"
+blast load --rate 500 --vus 800 --duration 5s --requests "$work/requests.csv" "${to_origin[@]}"
 
 # ---- TLS ----------------------------------------------------------------------------------------
 
 make_certificate "$work" 2>"$work/said" || { cat "$work/said" >&2 && die 99 "openssl could not make a certificate"; }
 serve "$work/cert.pem" "$work/key.pem"
-load tls 8 2000 /v1/chat/completions false
-blast "$work/tls.toml" --no-probe --no-server --workers 1 --target-url "https://localhost:$port" --cacert "$work/ca.pem"
-load tls-stream 8 1000 /v1/chat/completions true
-blast "$work/tls-stream.toml" --no-probe --no-server --workers 1 --target-url "https://localhost:$port" \
-  --cacert "$work/ca.pem"
+to_tls=(--target-url "https://localhost:$port" --cacert "$work/ca.pem" --no-probe --no-server --workers 1)
+load tls 8 2000 /v1/chat/completions false "${to_tls[@]}"
+load tls-stream 8 1000 /v1/chat/completions true "${to_tls[@]}"
 
 # ---- the simulator, and every API ---------------------------------------------------------------
 
@@ -137,9 +129,9 @@ if $simulator; then
   blast high-concurrency --vus 200 --duration 10s
 fi
 
-kill -- "${servers[@]}"
-wait -- "${servers[@]}" || true
-servers=()
+# A process that is killed writes no counts.
+kill -- "$origin"
+wait "$origin" || die 99 "the origin did not end by itself, so it has not written what it counted"
 mkdir -p "$(dirname -- "$to")"
 "$merge" merge --sparse -o "$to" "$work"/counts/*.profraw
 echo "$to: $(stat -c %s "$to") bytes" >&2
