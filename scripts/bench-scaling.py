@@ -90,8 +90,8 @@ def arguments():
     unknown = [step for step in args.only if step not in STEPS]
     if unknown:
         parser.error(f"invalid value '{unknown[0]}' for --only: expected a list of {','.join(STEPS)}")
-    if not 1 <= args.streams <= 1_000_000:
-        parser.error(f"invalid value '{args.streams}' for --streams: expected an integer from 1 to 1000000")
+    if not 100 <= args.streams <= 1_000_000:
+        parser.error(f"invalid value '{args.streams}' for --streams: expected an integer from 100 to 1000000")
     if not os.access(args.bin, os.X_OK):
         parser.error(f"{args.bin} is not an executable file: cargo build --release")
     used = args.server_cores + args.client_cores
@@ -150,7 +150,7 @@ class Bench:
         # The environment may hold settings for other tests.
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("LLMSIM_BLAST_", "K6_"))}
         on = ",".join(map(str, on))
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         return subprocess.Popen(["taskset", "-c", on, *map(str, command)], env=clean, **quiet | more)
 
     def run(self, workers, more=(), **shape):
@@ -162,7 +162,9 @@ class Bench:
         for url in self.urls:
             command += ["--target-url", url]
             self.ask(url, "reset")
-        client = self.pinned(self.args.client_cores[:workers], [*command, *more])
+        # A file, because a full pipe would stop the client.
+        said = tempfile.TemporaryFile()
+        client = self.pinned(self.args.client_cores[:workers], [*command, *more], stderr=said)
         peak = 0
         while client.poll() is None:
             try:
@@ -171,9 +173,10 @@ class Bench:
             except (OSError, ValueError):
                 pass  # It has ended.
             time.sleep(0.1)
-        said = client.stderr.read().decode(errors="replace").strip()
         if client.returncode not in (0, 99):
-            sys.exit(f"bench-scaling.py: llmsim-blast exited with {client.returncode}: {said}")
+            said.seek(0)
+            why = said.read().decode(errors="replace").strip()
+            sys.exit(f"bench-scaling.py: llmsim-blast exited with {client.returncode}: {why}")
         return json.loads(output.read_text()), [self.ask(url, "record") for url in self.urls], peak
 
 
@@ -251,8 +254,8 @@ def stream(bench):
 
 def hold(bench):
     args = bench.args
-    soft, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    # Servers and client raise their own limits to this one.
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     streams = min(args.streams, most_files - OTHER_FILES)
     workers = len(args.client_cores)
     sources = [f"127.0.1.{n + 1}" for n in range(-(-streams // PORTS_PER_SOURCE))]
@@ -263,10 +266,9 @@ def hold(bench):
         shape = dict(executor="per-vu-iterations", vus=vus, length=length, stream="true", path=path)
         return bench.run(workers, ["--source-ip", ",".join(sources)], **shape)
 
-    few = max(streams // 100, 1)
+    few = streams // 100
     base = held(few)[2]
     document, records, peak = held(streams)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most_files))
     metrics = document["metrics"]
     tokens = metrics["token_events"]["count"]
     print("### Streams held at once\n")
@@ -281,11 +283,7 @@ def hold(bench):
 
 def main():
     args = arguments()
-    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # The servers inherit the limit.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     bench = Bench(args)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
     models = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     print(f"- Date: {time.strftime('%Y-%m-%d', time.gmtime())}")
     print(f"- Machine: {models[0] if models else 'unknown'}, {os.cpu_count()} cores, {os.uname().sysname} {os.uname().release}")
