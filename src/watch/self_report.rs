@@ -106,8 +106,8 @@ const SERVERS: [Names; 6] = [
             (PromptTokens, &["tgi_request_input_length_sum"]),
             (OutputTokens, &["tgi_request_generated_tokens_sum"]),
             (Requests, &["tgi_request_success"]),
-            // tgi_request_mean_time_per_token_duration is no time between tokens: each request adds
-            // one value, its inference with the prefill over its tokens.
+            // tgi_request_mean_time_per_token_duration is not a time between tokens. Each request
+            // adds one value: the time of its inference, prefill included, divided by its tokens.
             (EndToEndSum, &["tgi_request_duration_sum"]),
             (EndToEndCount, &["tgi_request_duration_count"]),
         ],
@@ -256,6 +256,15 @@ mod tests {
         let report = Report::read(text, &[]);
         let said = [PromptTokens, PrefixHits, PrefixQueries].map(|what| report.get(what));
         assert_eq!(said, [Some(40.0), Some(10.0), Some(40.0)]);
+    }
+
+    #[test]
+    fn a_mean_of_each_request_is_not_a_time_between_tokens() {
+        let text = b"tgi_batch_current_size 2\ntgi_request_mean_time_per_token_duration_sum 1.5\n\
+            tgi_request_mean_time_per_token_duration_count 10\n";
+        let report = Report::read(text, &[]);
+        assert_eq!((report.server, report.get(Running)), (Some("TGI"), Some(2.0)));
+        assert_eq!([ItlSum, ItlCount].map(|what| report.get(what)), [None, None]);
     }
 
     #[test]
